@@ -1,0 +1,1 @@
+"""Python building blocks for a GPU-programming workshop: kernels, graphs, models, PyTorch."""
