@@ -1,0 +1,184 @@
+"""The exception tree, source locations and the caret printer.
+
+    WorkshopError
+    ├── KernelSyntaxError      a kernel says something the language cannot express
+    ├── KernelTypeError        dtypes, ranks or compile-time values do not fit
+    ├── LaunchError            a launch breaks a limit or its arguments do not fit
+    ├── GraphError             a graph op was given values it has no meaning for
+    └── KernelFault            a running kernel did something it must not
+        ├── BoundsError
+        ├── RaceError
+        ├── BarrierError
+        ├── UninitializedError
+        ├── ArithmeticFault
+        └── AlignmentFault
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from dataclasses import dataclass
+
+Coordinates = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Loc:
+    """Points at a span of the user's source: file, 1-based line, 0-based columns.
+
+    `chain` lists the call sites, innermost first, when the span lies in an inlined helper.
+
+    >>> Loc("saxpy.py", 3, 4, 8).where
+    'saxpy.py, line 3'
+    """
+
+    file: str
+    line: int
+    column: int = 0
+    end_column: int | None = None
+    chain: tuple[Loc, ...] = ()
+
+    @property
+    def where(self) -> str:
+        """The place as a person reads it: `cell [5], line 3`, never a path."""
+        return f"{display_name(self.file)}, line {self.line}"
+
+    @property
+    def source(self) -> str:
+        """The source line itself, without its newline; empty where the file is gone."""
+        return linecache.getline(self.file, self.line).rstrip("\n")
+
+    def caret(self) -> str:
+        """Draw the place, its source line and a caret under the span."""
+        text = self.source
+        if not text.strip():
+            return f"  {self.where}"
+        indent = len(text) - len(text.lstrip())
+        start = max(self.column - indent, 0)
+        end = len(text) if self.end_column is None else self.end_column
+        width = max(min(end, len(text)) - indent - start, 1)
+        lines = [f"  {self.where}", f"    {text.strip()}", f"    {' ' * start}{'^' * width}"]
+        lines += [f"  called from {site.where}: {site.source.strip()}" for site in self.chain]
+        return "\n".join(lines)
+
+
+def display_name(file: str) -> str:
+    """Name a source file for people: a notebook cell as `cell [5]`, a file by its last part."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(file)
+    if number is not None:
+        return f"cell [{number}]"
+    return os.path.basename(file)
+
+
+def caller_loc(package: str = "workshop") -> Loc | None:
+    """Find the innermost frame outside this package: the user's own line.
+
+    Returns None where every frame is ours.
+    """
+    root = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    frame = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not os.path.abspath(file).startswith(root) and not file.startswith("<"):
+            positions = list(frame.f_code.co_positions())
+            at = frame.f_lasti // 2
+            line, end_line, column, end = positions[at] if at < len(positions) else (None,) * 4
+            line = line or frame.f_lineno
+            same = end_line in (None, line)
+            return Loc(file, line, column or 0, end if same else None)
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+class WorkshopError(Exception):
+    """Base of every error this package raises on purpose.
+
+    `.message` is the bare sentence, `.loc` the user's place (or None).
+    """
+
+    def __init__(self, message: str, loc: Loc | None = None) -> None:
+        self.message = message
+        self.loc = loc
+        super().__init__(message if loc is None else f"{message}\n{loc.caret()}")
+
+
+class KernelSyntaxError(WorkshopError):
+    """A kernel uses Python that the kernel language does not have."""
+
+
+class KernelTypeError(WorkshopError):
+    """Dtypes, ranks or compile-time values in a kernel do not fit together."""
+
+
+class LaunchError(WorkshopError):
+    """A launch breaks a device limit, or its arguments do not fit the kernel."""
+
+
+class GraphError(WorkshopError):
+    """A graph op was given values it has no meaning for."""
+
+
+class KernelFault(WorkshopError):
+    """A running kernel did something it must not.
+
+    `.block` and `.thread` are (x, y, z).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        loc: Loc | None = None,
+        block: Coordinates | None = None,
+        thread: Coordinates | None = None,
+    ) -> None:
+        super().__init__(message, loc)
+        self.block = block
+        self.thread = thread
+
+
+class BoundsError(KernelFault):
+    """An index lies outside its array."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """The other side of a race: where it was, who did it, and `kind`: read, write or atomic."""
+
+    loc: Loc
+    block: Coordinates
+    thread: Coordinates
+    kind: str
+
+
+class RaceError(KernelFault):
+    """Two threads touched one element, one of them writing, with no barrier between."""
+
+    def __init__(
+        self,
+        message: str,
+        loc: Loc | None = None,
+        block: Coordinates | None = None,
+        thread: Coordinates | None = None,
+        other: Access | None = None,
+    ) -> None:
+        super().__init__(message, loc, block, thread)
+        self.other = other
+
+
+class BarrierError(KernelFault):
+    """Not all threads of a block arrived at a barrier, or a warp word read a missing lane."""
+
+
+class UninitializedError(KernelFault):
+    """An element was read that nobody had written."""
+
+
+class ArithmeticFault(KernelFault):
+    """Integer division by zero, or a shift count outside the width."""
+
+
+class AlignmentFault(KernelFault):
+    """A vector access started at an address that is not a multiple of its size."""
