@@ -1,0 +1,138 @@
+"""Set up .venv once, then run the `workshop` command in it: `python3 bootstrap.py lab`, `... test`, `... doctor`.
+
+Only the standard library is used here. A stamp in .venv holds a hash of what was asked for, so a second run installs
+nothing and starts in seconds.
+"""
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "workshop-stamp"
+TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+BASE_EXTRAS = ["lab", "torch", "llm", "bench", "test"]
+
+
+def main(argv: list[str]) -> int:
+    if sys.version_info < (3, 11):
+        found = platform.python_version()
+        print(f"workshop needs Python >= 3.11, and this is {found}. Try: make PYTHON=python3.12 lab", file=sys.stderr)
+        return 2
+    if not argv:
+        print("usage: python3 bootstrap.py lab | test | doctor | ... (see: make help)", file=sys.stderr)
+        return 2
+    try:
+        ensure_environment(has_nvidia_gpu())
+    except subprocess.CalledProcessError as error:
+        print(f"\nSetting up failed: {show(error.cmd)}\nreturned {error.returncode}; its last lines above say why. "
+              "Run the same command again to resume: what was downloaded is kept.", file=sys.stderr)
+        return 1
+    command = [str(venv_program("workshop")), *argv]
+    if os.name == "nt":
+        return subprocess.call(command, cwd=ROOT)
+    os.chdir(ROOT)
+    os.execv(command[0], command)
+
+
+def ensure_environment(cuda: bool) -> None:
+    """Make .venv and install into it, unless its stamp says that exactly this was done before."""
+    wanted = stamp(cuda)
+    if STAMP.is_file() and STAMP.read_text() == wanted and venv_program("workshop").exists():
+        return
+    start = time.monotonic()
+    print(f"Setting up {VENV.name}/ for this folder (once; about two minutes and 2 GB) ...", flush=True)
+    STAMP.unlink(missing_ok=True)
+    if not venv_works():
+        shutil.rmtree(VENV, ignore_errors=True)
+        make_venv()
+    install(cuda)
+    STAMP.write_text(wanted)
+    print(f"Set up in {time.monotonic() - start:.0f} s. The next start takes seconds.\n", flush=True)
+
+
+def stamp(cuda: bool) -> str:
+    """A hash of everything the environment depends on."""
+    digest = hashlib.sha256()
+    for part in [Path(__file__), ROOT / "pyproject.toml", ROOT / "constraints.txt"]:
+        digest.update(part.read_bytes())
+    digest.update(f"{platform.python_version()} {sys.prefix} {ROOT} cuda={cuda}".encode())
+    return digest.hexdigest()
+
+
+def has_nvidia_gpu() -> bool:
+    """True when the driver's own tool lists a GPU; torch is not installed yet, so it cannot be asked."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return False
+    try:
+        listing = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return listing.returncode == 0 and "GPU 0" in listing.stdout
+
+
+def venv_program(name: str) -> Path:
+    return VENV / ("Scripts" if os.name == "nt" else "bin") / (f"{name}.exe" if os.name == "nt" else name)
+
+
+def venv_works() -> bool:
+    """False for a .venv that is missing, was copied from elsewhere, or whose Python has gone or is another version."""
+    ask = "import sys; print(sys.prefix, *sys.version_info[:2])"
+    try:
+        answer = subprocess.run([venv_program("python"), "-c", ask], capture_output=True, text=True, check=False)
+    except OSError:
+        return False
+    return answer.stdout.strip() == f"{VENV} {sys.version_info[0]} {sys.version_info[1]}"
+
+
+def make_venv() -> None:
+    print("  1/3 creating the virtual environment", flush=True)
+    try:
+        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+    except subprocess.CalledProcessError:
+        shutil.rmtree(VENV, ignore_errors=True)
+        if sys.platform == "linux":
+            print("On Debian and Ubuntu this needs: sudo apt install python3-venv", file=sys.stderr)
+        raise
+
+
+def install(cuda: bool) -> None:
+    pip = [str(venv_program("python")), "-m", "pip", "install", "--disable-pip-version-check"]
+    constraints = ["--constraint", str(ROOT / "constraints.txt")]
+    extras = BASE_EXTRAS + (["cuda"] if cuda else [])
+    print(f"  2/3 torch, the build for {'CUDA' if cuda else 'the CPU'}", flush=True)
+    subprocess.run([*pip, *constraints, *torch_source(cuda), "torch>=2.5"], check=True)
+    print(f"  3/3 the workshop and its extras: {', '.join(extras)}", flush=True)
+    subprocess.run([*pip, *constraints, "--editable", f"{ROOT}[{','.join(extras)}]"], check=True)
+
+
+def torch_source(cuda: bool) -> list[str]:
+    """Where pip finds torch: on Linux without a GPU PyTorch's CPU index, else wherever pip looks by itself."""
+    if cuda or sys.platform != "linux" or not reachable(f"{TORCH_CPU_INDEX}/torch/"):
+        return []
+    return ["--extra-index-url", TORCH_CPU_INDEX]
+
+
+def reachable(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, OSError):
+        return False
+
+
+def show(command: list[str]) -> str:
+    return " ".join(str(part) for part in command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
