@@ -1,8 +1,10 @@
-"""Set up .venv once, then run the `workshop` command in it: `python3 bootstrap.py lab`, `... test`, `... doctor`.
+"""Set up .venv once, then run the `workshop` command in it: `python3 bootstrap.py lab` (or test, doctor ...).
 
-Only the standard library is used here. A stamp in .venv holds a hash of what was asked for, so a second run installs
-nothing and starts in seconds.
+Only the standard library is used here. A stamp in .venv holds a hash of what was asked for, so a second run
+installs nothing and starts in seconds.
 """
+
+from __future__ import annotations  # so that an old Python gets as far as the message about its version
 
 import hashlib
 import os
@@ -19,22 +21,25 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "workshop-stamp"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-BASE_EXTRAS = ["lab", "torch", "llm", "bench", "test"]
+BASE_EXTRAS = ["lab", "torch", "llm", "bench", "nvrtc", "test"]
 
 
 def main(argv: list[str]) -> int:
-    if sys.version_info < (3, 11):
-        found = platform.python_version()
-        print(f"workshop needs Python >= 3.11, and this is {found}. Try: make PYTHON=python3.12 lab", file=sys.stderr)
+    if sys.version_info < (3, 11):  # noqa: UP036 - the bootstrap is what an old Python meets
+        complain(f"workshop needs Python >= 3.11; this is {platform.python_version()}.",
+                 "Name a newer one: make PYTHON=python3.12 lab")
         return 2
     if not argv:
-        print("usage: python3 bootstrap.py lab | test | doctor | ... (see: make help)", file=sys.stderr)
+        complain("usage: python3 bootstrap.py lab | test | doctor | ... (see: make help)")
         return 2
     try:
         ensure_environment(has_nvidia_gpu())
     except subprocess.CalledProcessError as error:
-        print(f"\nSetting up failed: {show(error.cmd)}\nreturned {error.returncode}; its last lines above say why. "
-              "Run the same command again to resume: what was downloaded is kept.", file=sys.stderr)
+        complain(
+            f"\nSetting up failed: {' '.join(map(str, error.cmd))}",
+            f"returned {error.returncode}; its last lines above say why. Run the command again to go on:",
+            "pip keeps what it has downloaded.",
+        )
         return 1
     command = [str(venv_program("workshop")), *argv]
     if os.name == "nt":
@@ -85,10 +90,11 @@ def venv_program(name: str) -> Path:
 
 
 def venv_works() -> bool:
-    """False for a .venv that is missing, was copied from elsewhere, or whose Python has gone or is another version."""
+    """False for a .venv that is missing, was moved here, or whose Python has gone or is another version."""
     ask = "import sys; print(sys.prefix, *sys.version_info[:2])"
+    command = [str(venv_program("python")), "-c", ask]
     try:
-        answer = subprocess.run([venv_program("python"), "-c", ask], capture_output=True, text=True, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return False
     return answer.stdout.strip() == f"{VENV} {sys.version_info[0]} {sys.version_info[1]}"
@@ -101,7 +107,7 @@ def make_venv() -> None:
     except subprocess.CalledProcessError:
         shutil.rmtree(VENV, ignore_errors=True)
         if sys.platform == "linux":
-            print("On Debian and Ubuntu this needs: sudo apt install python3-venv", file=sys.stderr)
+            complain("On Debian and Ubuntu this needs: sudo apt install python3-venv")
         raise
 
 
@@ -116,7 +122,7 @@ def install(cuda: bool) -> None:
 
 
 def torch_source(cuda: bool) -> list[str]:
-    """Where pip finds torch: on Linux without a GPU PyTorch's CPU index, else wherever pip looks by itself."""
+    """Where pip finds torch: on Linux without a GPU PyTorch's CPU index, else where pip looks by itself."""
     if cuda or sys.platform != "linux" or not reachable(f"{TORCH_CPU_INDEX}/torch/"):
         return []
     return ["--extra-index-url", TORCH_CPU_INDEX]
@@ -130,8 +136,8 @@ def reachable(url: str) -> bool:
         return False
 
 
-def show(command: list[str]) -> str:
-    return " ".join(str(part) for part in command)
+def complain(*lines: str) -> None:
+    print("\n".join(lines), file=sys.stderr)
 
 
 if __name__ == "__main__":
