@@ -20,6 +20,7 @@ import linecache
 import os
 import sys
 from dataclasses import dataclass
+from types import FrameType
 
 Coordinates = tuple[int, int, int]
 
@@ -79,7 +80,7 @@ def caller_loc(package: str = "workshop") -> Loc | None:
     Returns None where every frame is ours.
     """
     root = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not os.path.abspath(file).startswith(root) and not file.startswith("<"):
@@ -89,7 +90,7 @@ def caller_loc(package: str = "workshop") -> Loc | None:
             line = line or frame.f_lineno
             same = end_line in (None, line)
             return Loc(file, line, column or 0, end if same else None)
-        frame = frame.f_back  # type: ignore[assignment]
+        frame = frame.f_back
     return None
 
 
