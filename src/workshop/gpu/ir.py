@@ -2,15 +2,16 @@
 
 Meaning in short (kernel-language.md has the long form):
 
-- Every expression carries its result `dtype`; operands of an operation already agree (the front end put `Cast`
-  nodes where they did not), so a back end infers nothing. Indices and ids are int64.
+- Every expression carries its result `dtype`; operands of an operation already agree (the front end put
+  `Cast` nodes where they did not), so a back end infers nothing. Indices and ids are int64.
 - `Select` and `Logic` are lazy: the side that is not chosen is not evaluated, so its loads do not happen.
-- `Block`/`Leave` is the one structured exit. `return` leaves the kernel's outermost block (label "return"), `break` a block
-  around the loop, `continue` a block around the loop's body, `return` in an inlined helper a block around that body.
-- A variable exists once per thread, function-wide, with one dtype (`Function.variables`). Reading one that the thread
-  never assigned is an UninitializedError in `checked`, an unspecified value elsewhere.
-- A `For` evaluates start, stop, step once (step is never 0 at compile time; at run time 0 means no trips), assigns `var` at the
-  start of each trip, and is not disturbed by assignments to `var` in its body.
+- `Block`/`Leave` is the one structured exit. `return` leaves the kernel's outermost block (label "return"),
+  `break` a block around the loop, `continue` a block around the loop's body, `return` in an inlined helper
+  a block around that body.
+- A variable exists once per thread, function-wide, with one dtype (`Function.variables`). Reading one that
+  the thread never assigned is an UninitializedError in `checked`, an unspecified value elsewhere.
+- A `For` evaluates start, stop, step once (step is never 0 at compile time; at run time 0 means no trips),
+  assigns `var` at the start of each trip, and is not disturbed by assignments to `var` in its body.
 - `block_dim` is a compile-time constant (`Function.block`), so no node reads it.
 """
 
@@ -27,15 +28,15 @@ Space = Literal["global", "shared", "local"]
 Axis = Literal["x", "y", "z"]
 
 
-# -- what a kernel is given -------------------------------------------------------------------------------------------
+# -- what a kernel is given ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
     """Names an array: an argument (global) or an allocation (shared: one per block, local: one per thread).
 
-    `shape` holds compile-time extents; None at run-time ones (arguments). `layout` is "row_major" (strides follow
-    from the extents) or "strided" (run-time strides, in elements, one per axis).
+    `shape` holds compile-time extents; None at run-time ones (arguments). `layout` is "row_major" (strides
+    follow from the extents) or "strided" (run-time strides, in elements, one per axis).
     """
 
     name: str
@@ -59,7 +60,7 @@ class Scalar:
     dtype: DType
 
 
-# -- expressions ------------------------------------------------------------------------------------------------------
+# -- expressions ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,8 @@ class Unary(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Binary(Expr):
-    """Both operands have this node's dtype. div is on floats only; floordiv and mod floor; and/or/xor also take bool.
+    """Both operands have this node's dtype. div is on floats only; floordiv and mod floor; and/or/xor also
+    take bool.
 
     shl and shr take the left operand's dtype on both sides; shr is arithmetic on signed types.
     """
@@ -171,14 +173,16 @@ class Select(Expr):
 
 @dataclass(frozen=True, slots=True)
 class Cast(Expr):
-    """Converts to `dtype`: ints wrap, float to int truncates and saturates (NaN gives 0), to bool is `!= 0`."""
+    """Converts to `dtype`: ints wrap, float to int truncates and saturates (NaN gives 0), to bool is `!=
+    0`."""
 
     operand: Expr
 
 
 CALLS = (
-    "sqrt rsqrt exp exp2 log log2 sin cos tanh erf pow fma abs floor ceil round trunc isnan isinf".split()
-)
+    "sqrt", "rsqrt", "exp", "exp2", "log", "log2", "sin", "cos", "tanh", "erf", "pow", "fma", "abs", "floor",
+    "ceil", "round", "trunc", "isnan", "isinf",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +196,7 @@ class Call(Expr):
     args: tuple[Expr, ...]
 
 
-# -- statements -------------------------------------------------------------------------------------------------------
+# -- statements ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +278,8 @@ class Sync(Stmt):
 
 @dataclass(frozen=True, slots=True)
 class Allocate(Stmt):
-    """Makes a shared or local array; only at the top level of a function's body. Its contents start poisoned."""
+    """Makes a shared or local array; only at the top level of a function's body. Its contents start
+    poisoned."""
 
     memory: Memory
 
@@ -290,7 +295,8 @@ class Print(Stmt):
 class Function:
     """One specialised kernel.
 
-    `params` are the run-time arguments in order; `body` is one Block "return" where the kernel returns early, else plain statements.
+    `params` are the run-time arguments in order; `body` is one Block "return" where the kernel returns
+    early, else plain statements.
     """
 
     name: str

@@ -19,9 +19,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 class HostArray:
     """An array argument of a launch on `cpu` or `checked`.
 
-    `flat` is the whole buffer (1-D, C-contiguous, exactly its logical length); element (i, j, ...) of the argument is
-    `flat[offset + i * strides[0] + j * strides[1] ...]` with strides in elements. `written` marks the initialised
-    elements of `flat` (kept up to date by `checked` only); None means all of them.
+    `flat` is the whole buffer (1-D, C-contiguous, exactly its logical length); element (i, j, ...) of the
+    argument is `flat[offset + i * strides[0] + j * strides[1] ...]` with strides in elements. `written`
+    marks the initialised elements of `flat` (kept up to date by `checked` only); None means all of them.
     """
 
     flat: Array
@@ -33,7 +33,8 @@ class HostArray:
 
 @dataclass(frozen=True, slots=True)
 class Printed:
-    """One line printed by a kernel: linear block, linear thread, per-thread sequence number, text without newline."""
+    """One line printed by a kernel: linear block, linear thread, per-thread sequence number, text without
+    newline."""
 
     block: int
     thread: int
@@ -54,7 +55,8 @@ class Output:
 
 @dataclass(slots=True)
 class Launch:
-    """One launch, bound and checked: arguments stand in the order of `function.params` (HostArray or numpy scalar).
+    """One launch, bound and checked: arguments stand in the order of `function.params` (HostArray or numpy
+    scalar).
 
     `key` is the specialisation's hash. A set `cancel` asks loops to stop; `output` receives printed lines.
     """
