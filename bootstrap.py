@@ -12,6 +12,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -21,6 +22,8 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "workshop-stamp"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+QUIET_S = 10.0  # where the output is no terminal, one line of progress so often
+PIP_STEPS = ("Collecting ", "Processing ", "  Downloading ", "Building ", "Installing ")
 BASE_EXTRAS = ["lab", "torch", "llm", "bench", "nvrtc", "test"]
 
 
@@ -37,10 +40,13 @@ def main(argv: list[str]) -> int:
     except subprocess.CalledProcessError as error:
         complain(
             f"\nSetting up failed: {' '.join(map(str, error.cmd))}",
-            f"returned {error.returncode}; its last lines above say why. Run the command again to go on:",
+            f"returned {error.returncode}; the lines above say why. Run the command again to go on:",
             "pip keeps what it has downloaded.",
         )
         return 1
+    except KeyboardInterrupt:
+        complain("\nInterrupted while setting up; the same command goes on from here.")
+        return 130
     command = [str(venv_program("workshop")), *argv]
     if os.name == "nt":
         return subprocess.call(command, cwd=ROOT)
@@ -112,13 +118,39 @@ def make_venv() -> None:
 
 
 def install(cuda: bool) -> None:
-    pip = [str(venv_program("python")), "-m", "pip", "install", "--disable-pip-version-check"]
-    constraints = ["--constraint", str(ROOT / "constraints.txt")]
+    python = str(venv_program("python"))
+    pip = [python, "-u", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    pip += ["--constraint", str(ROOT / "constraints.txt")]
     extras = BASE_EXTRAS + (["cuda"] if cuda else [])
     print(f"  2/3 torch, the build for {'CUDA' if cuda else 'the CPU'}", flush=True)
-    subprocess.run([*pip, *constraints, *torch_source(cuda), "torch>=2.5"], check=True)
+    run_showing_progress([*pip, *torch_source(cuda), "torch>=2.5"])
     print(f"  3/3 the workshop and its extras: {', '.join(extras)}", flush=True)
-    subprocess.run([*pip, *constraints, "--editable", f"{ROOT}[{','.join(extras)}]"], check=True)
+    run_showing_progress([*pip, "--editable", f"{ROOT}[{','.join(extras)}]"])
+
+
+def run_showing_progress(command: list[str]) -> None:
+    """Run pip with its last line in view and its whole output in .venv/install.log, shown when it fails."""
+    lines: list[str] = []
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
+    reader.start()
+    start, told = time.monotonic(), -QUIET_S
+    while reader.is_alive():
+        reader.join(0.2)
+        elapsed = time.monotonic() - start
+        last = next((line for line in reversed(lines) if line.startswith(PIP_STEPS)), "starting pip").strip()
+        if sys.stdout.isatty():
+            print(f"\r\033[K      {elapsed:4.0f} s  {last[:70]}", end="", flush=True)
+        elif elapsed - told >= QUIET_S:
+            told = elapsed
+            print(f"      {elapsed:4.0f} s  {last[:70]}", flush=True)
+    if sys.stdout.isatty():
+        print("\r\033[K", end="")
+    with open(VENV / "install.log", "a", encoding="utf-8") as log:
+        log.writelines(lines)
+    if process.wait() != 0:
+        print("".join(lines[-25:]), file=sys.stderr)
+        raise subprocess.CalledProcessError(process.returncode, command)
 
 
 def torch_source(cuda: bool) -> list[str]:

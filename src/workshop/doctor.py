@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from workshop.driver import accelerator_count
+from workshop.gpu.limits import limits_of
 
 Row = tuple[str, str]
 
@@ -47,6 +48,7 @@ NVCC = Tool(
     "building the printed CUDA C++ yourself; the workshop itself compiles it with NVRTC",
     "NVIDIA's CUDA Toolkit",
 )
+DEFAULT_LIMITS = "H100"  # the GPU whose rules the CPU obeys unless DeviceContext names another
 TOOLS = (CXX, CHROMIUM, NVCC)
 
 PACKAGES = {  # distribution -> what it is for
@@ -115,8 +117,20 @@ def device_rows() -> list[Row]:
 
 
 def limit_rows() -> list[Row]:
-    """The rules that launches obey."""
-    return [("memory", f"{memory_gib():.0f} GiB in this machine")]
+    """The rules that launches obey, and the memory they have."""
+    rules = limits_of(DEFAULT_LIMITS)
+    source = f'{rules.name}; another: DeviceContext(limits="L4")'
+    if device_api() == "cuda":
+        source = "the GPU's own; cpu and checked: " + source
+    return [
+        ("launch rules of", source),
+        ("max threads per block", f"{rules.max_threads_per_block}"),
+        ("max block dim (x, y, z)", f"{rules.max_block_dim}"),
+        ("max grid dim (x, y, z)", f"{rules.max_grid_dim}"),
+        ("shared memory per block", f"{rules.shared_per_block // 1024} KiB"),
+        ("warp size", f"{rules.warp_size} lanes"),
+        ("memory", f"{memory_gib():.0f} GiB in this machine"),
+    ]
 
 
 def version_rows() -> list[Row]:

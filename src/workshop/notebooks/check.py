@@ -13,7 +13,8 @@ from workshop.notebooks.text import TEXT_HEADER, canonical, differences, read_no
 
 MOST_CELLS, LEAST_CELLS, CELL_LINES = 35, 8, 15
 FOLDERS_OF_MACHINES = ("home", "root", "tmp", "usr", "opt", "Users", "var", "mnt", "work")
-MACHINE_PATH = re.compile(rf"(?<![\w.:/~-])/(?:{'|'.join(FOLDERS_OF_MACHINES)})/[^\s'\"<]*")
+_FOLDER = rf"/(?!usr/bin/env\b)(?:{'|'.join(FOLDERS_OF_MACHINES)})/"
+MACHINE_PATH = re.compile(rf"(?<![\w.:/~-]){_FOLDER}[^\s'\"<]*")
 
 
 def check(pair: Pair) -> list[str]:
