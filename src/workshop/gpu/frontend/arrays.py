@@ -1,0 +1,116 @@
+"""Lowers attributes and indexing: coordinates, the properties of arrays, element loads."""
+
+from __future__ import annotations
+
+import ast
+from types import ModuleType
+from typing import Any
+
+from workshop.dtype import DType
+from workshop.gpu import intrinsics, ir
+from workshop.gpu.frontend.dispatch import Method, describe, index, lowers, value
+from workshop.gpu.frontend.expressions import arithmetic
+from workshop.gpu.frontend.scope import MISSING, Scope
+from workshop.gpu.frontend.values import Value, is_runtime
+
+
+@lowers(ast.Attribute)
+def _attribute(scope: Scope, node: ast.Attribute) -> Value:
+    owner = value(scope, node.value)
+    loc = scope.loc(node)
+    if isinstance(owner, intrinsics.Index3):
+        return _coordinate(scope, node, owner)
+    if isinstance(owner, ir.Memory):
+        return _memory_attribute(scope, node, owner)
+    if is_runtime(owner):
+        scope.type(node, f"a number has no attribute .{node.attr}")
+    if isinstance(owner, (ModuleType, DType, type)) or not callable(owner):
+        found = getattr(owner, node.attr, MISSING)
+        if found is not MISSING:
+            return found
+    scope.type(node, f"{describe(owner)} has no attribute .{node.attr} ({loc.source.strip()})")
+
+
+def _coordinate(scope: Scope, node: ast.Attribute, owner: intrinsics.Index3) -> Value:
+    if node.attr not in ("x", "y", "z"):
+        scope.type(node, f"{owner} has the coordinates .x, .y and .z, not .{node.attr}")
+    axis: Any = node.attr
+    loc = scope.loc(node)
+    extent = scope.unit.block["xyz".index(axis)]
+    if owner is intrinsics.block_dim:
+        return ir.Constant(DType.int64, loc, extent)
+    if owner is not intrinsics.global_idx:
+        kind: Any = repr(owner)
+        return ir.Id(DType.int64, loc, kind, axis)
+    block, thread = (ir.Id(DType.int64, loc, kind, axis) for kind in ("block_idx", "thread_idx"))
+    start = ir.Binary(DType.int64, loc, "mul", block, ir.Constant(DType.int64, loc, extent))
+    return ir.Binary(DType.int64, loc, "add", start, thread)
+
+
+def extent(memory: ir.Memory, axis: int, loc: Any) -> Value:
+    """The extent of one axis: a compile-time int where it is known."""
+    known = memory.shape[axis]
+    return known if known is not None else ir.Extent(DType.int64, loc, memory, axis)
+
+
+MEMORY_ATTRIBUTES = ("dtype", "shape", "rank", "size", "dim")
+
+
+def _memory_attribute(scope: Scope, node: ast.Attribute, memory: ir.Memory) -> Value:
+    loc = scope.loc(node)
+    if node.attr == "dtype":
+        return memory.dtype
+    if node.attr == "rank":
+        return memory.rank
+    if node.attr == "shape":
+        return tuple(extent(memory, axis, loc) for axis in range(memory.rank))
+    if node.attr == "size":
+        total: Value = 1
+        for axis in range(memory.rank):
+            total = arithmetic(scope, node, ast.Mult, extent(memory, axis, loc), total) if axis else extent(
+                memory, 0, loc
+            )
+        return total
+    if node.attr == "dim":
+        return Method(memory, node.attr)
+    scope.type(
+        node,
+        f"the array {memory.name} has no attribute .{node.attr} in a kernel; it has "
+        + ", ".join(f".{name}" for name in MEMORY_ATTRIBUTES),
+    )
+
+
+def indices(scope: Scope, node: ast.Subscript, memory: ir.Memory) -> tuple[ir.Expr, ...]:
+    """Lower the indices of an access; exactly rank of them."""
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    for part in parts:
+        if isinstance(part, ast.Slice):
+            scope.syntax(part, "slices are not in the kernel language; a thread reads one element at a time")
+    found: list[Value] = []
+    for part in parts:
+        item = value(scope, part)
+        found.extend(item if isinstance(item, tuple) else [item])
+    if len(found) != memory.rank:
+        shape = ", ".join("?" if e is None else str(e) for e in memory.shape)
+        scope.type(
+            node,
+            f"{memory.name} has {memory.rank} dimension{'s' * (memory.rank != 1)} ({shape}) "
+            f"but is given {len(found)} ind{'ex' if len(found) == 1 else 'ices'}",
+        )
+    return tuple(index(scope, node.slice, item) for item in found)
+
+
+@lowers(ast.Subscript)
+def _subscript(scope: Scope, node: ast.Subscript) -> Value:
+    owner = value(scope, node.value)
+    if isinstance(owner, ir.Memory):
+        return ir.Load(owner.dtype, scope.loc(node), owner, indices(scope, node, owner))
+    if is_runtime(owner):
+        scope.type(node, "a number cannot be indexed")
+    position = value(scope, node.slice)
+    if is_runtime(position):
+        scope.type(node, f"{describe(owner)} exists while compiling only; its index must too")
+    try:
+        return owner[position]
+    except (TypeError, LookupError) as problem:
+        scope.type(node, f"cannot index {describe(owner)}: {problem}")
