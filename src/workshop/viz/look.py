@@ -1,6 +1,6 @@
-"""The one look of figures, widgets, decks and docs: colours with fixed meanings, fonts, one radius, one stroke.
+"""The one look of figures, widgets, decks and docs: colours with fixed meanings, fonts, radius, stroke.
 
-A colour means the same thing everywhere: `read`, `write`, `shared` memory, `fault`, `idle`, and the sequence of lanes in a warp.
+A colour means the same everywhere: `read`, `write`, `shared` memory, `fault`, `idle`, the lanes of a warp.
 Every meaning is a `Tone` of four colours, so that text, marks and tinted cells all keep WCAG AA contrast.
 """
 
@@ -16,10 +16,11 @@ PAGE_LABEL_PX = 12  # the smallest label on a page
 SLIDE_LABEL_PX = 20  # the smallest label on a slide of 1280 x 720
 FONT_TEXT = "Inter, system-ui, sans-serif"
 FONT_CODE = "'JetBrains Mono', ui-monospace, monospace"
-# What the embedded fonts can draw; a deck that uses another character would fall back to a font that may be missing.
+# What the embedded fonts can draw; any other character would come from a font that may be missing.
 UNICODE_RANGES = (
-    (0x20, 0x7E), (0xA0, 0xFF), (0x131, 0x131), (0x152, 0x153), (0x2013, 0x2014), (0x2018, 0x201A), (0x201C, 0x201E),
-    (0x2022, 0x2022), (0x2026, 0x2026), (0x20AC, 0x20AC), (0x2122, 0x2122), (0x2191, 0x2191), (0x2193, 0x2193), (0x2212, 0x2212),
+    (0x20, 0x7E), (0xA0, 0xFF), (0x131, 0x131), (0x152, 0x153), (0x2013, 0x2014), (0x2018, 0x201A),
+    (0x201C, 0x201E), (0x2022, 0x2022), (0x2026, 0x2026), (0x20AC, 0x20AC), (0x2122, 0x2122),
+    (0x2191, 0x2191), (0x2193, 0x2193), (0x2212, 0x2212),
 )  # fmt: skip
 MEANINGS = ("read", "write", "shared", "fault", "idle")
 
@@ -34,7 +35,7 @@ _FACES = (
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """Name the four colours of one meaning: a mark (3:1), text on the page (4.5:1), a tint under text, text on the mark."""
+    """Name the four colours of a meaning: a mark (3:1), text (4.5:1), a tint under text, text on the mark."""
 
     mark: str
     text: str
@@ -81,7 +82,7 @@ LIGHT = Theme(
     write=Tone("#bd6f00", "#945500", "#fbe9cf", "#0f1320"),
     shared=Tone("#17a07a", "#0b6e53", "#d3f2e7", "#0f1320"),
     fault=Tone("#9c1450", "#9c1450", "#f9dde8", "#ffffff"),
-    idle=Tone("#737d8f", "#5b6577", "#eceff4", "#0f1320"),
+    idle=Tone("#7a8496", "#5b6577", "#eceff4", "#0f1320"),
     lane_first="#efe9ff", lane_last="#4a1e9e",
 )  # fmt: skip
 
@@ -121,12 +122,12 @@ def lane_colour(theme: Theme, lane: int, lanes: int = 32) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Return the text colour, near-black or white, that reads best on `colour`.
+    """Return the text colour, black or white, that reads best on `colour`.
 
     >>> ink_on("#ffffff"), ink_on("#202020")
-    ('#0f1320', '#ffffff')
+    ('#000000', '#ffffff')
     """
-    return max(("#0f1320", "#ffffff"), key=lambda ink: contrast(ink, colour))
+    return max(("#000000", "#ffffff"), key=lambda ink: contrast(ink, colour))
 
 
 def css_variables(theme: Theme) -> str:
@@ -142,7 +143,9 @@ def css_variables(theme: Theme) -> str:
             parts += [f"--{field.name}-{tone.name}:{getattr(value, tone.name)};" for tone in fields(value)]
         elif field.name != "name":
             parts.append(f"--{field.name.replace('_', '-')}:{value};")
-    parts.append(f"--radius:{RADIUS_PX}px;--stroke:{STROKE_PX}px;--font-text:{FONT_TEXT};--font-code:{FONT_CODE};")
+    parts.append(
+        f"--radius:{RADIUS_PX}px;--stroke:{STROKE_PX}px;--font-text:{FONT_TEXT};--font-code:{FONT_CODE};"
+    )
     return "".join(parts)
 
 
@@ -153,11 +156,14 @@ def font_faces() -> str:
     5
     """
     folder = resources.files(__package__) / "fonts"
-    return "\n".join(
-        f"@font-face{{font-family:'{family}';font-weight:{weight};font-style:normal;font-display:block;"
-        f"src:url(data:font/woff2;base64,{base64.b64encode((folder / name).read_bytes()).decode()}) format('woff2')}}"
-        for family, weight, name in _FACES
-    )
+    rules = []
+    for family, weight, name in _FACES:
+        data = base64.b64encode((folder / name).read_bytes()).decode()
+        rules.append(
+            f"@font-face{{font-family:'{family}';font-weight:{weight};font-style:normal;font-display:block;"
+            f"src:url(data:font/woff2;base64,{data}) format('woff2')}}"
+        )
+    return "\n".join(rules)
 
 
 def undrawable(text: str) -> str:
@@ -166,7 +172,9 @@ def undrawable(text: str) -> str:
     >>> undrawable("2 x 4 = 8")
     ''
     """
-    return "".join(sorted({c for c in text if c not in "\n\t" and not any(a <= ord(c) <= b for a, b in UNICODE_RANGES)}))
+    return "".join(
+        sorted({c for c in text if c not in "\n\t" and not any(a <= ord(c) <= b for a, b in UNICODE_RANGES)})
+    )
 
 
 def _channels(colour: str) -> tuple[int, int, int]:

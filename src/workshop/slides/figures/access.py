@@ -1,0 +1,198 @@
+"""Who touched which element, and when: an animation of a launch's memory accesses."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from math import prod
+
+from workshop.slides.figures.svg import figure, group, ink, line, polygon, rect, text
+
+Index = tuple[int, ...]
+Access = tuple[int, Index, Index, str, Index, str, int]
+"""(step, block (x, y, z), thread (x, y, z), array, index, "read" or "write", source line)"""
+
+_PITCH, _CELL, _DISC = 58.0, 50.0, 46.0
+_GUTTER, _ROW = 96.0, 128.0
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Place one array or one block of threads: its shape (rows, columns), first cell's corner, label."""
+
+    name: str
+    shape: tuple[int, int]
+    x: float
+    y: float
+    label: tuple[float, float]
+
+    def cell(self, row: int, column: int) -> tuple[float, float]:
+        """Return the centre of a cell."""
+        return self.x + (column + 0.5) * _PITCH, self.y + (row + 0.5) * _PITCH
+
+
+def access_animation(
+    name: str,
+    accesses: Sequence[Access],
+    block_dim: tuple[int, int],
+    arrays: Mapping[str, Sequence[object]],
+    shapes: Mapping[str, tuple[int, ...]],
+    width: float = 560,
+) -> str:
+    """Return a figure that plays one block's accesses step by step; without JavaScript it shows them all.
+
+    `arrays` gives each array's values in row-major order, `shapes` their shapes; `block_dim` is (x, y).
+    """
+    reads = [array for array in arrays if any(a[3] == array and a[5] == "read" for a in accesses)]
+    writes = [array for array in arrays if array not in reads]
+    flat = block_dim[1] == 1 and all(len(shape) == 1 for shape in shapes.values())
+    boxes = [(array, _rows(shapes[array])) for array in reads] + [("threads", (block_dim[1], block_dim[0]))]
+    boxes += [(array, _rows(shapes[array])) for array in writes]
+    panels, height = (_stacked if flat else _beside)(boxes, width)
+    steps = sorted({access[0] for access in accesses})
+    # arrows first: what they pass lies over them
+    parts = [_arrow(panels, access, steps.index(access[0]) + 1) for access in accesses if flat]
+    parts += [] if flat else _bundles(panels, accesses, steps)
+    parts += [_threads(panels["threads"], accesses, steps)]
+    parts += [_array(panels[array], arrays[array], accesses, steps) for array in [*reads, *writes]]
+    lines = [0, *(next(a[6] for a in accesses if a[0] == step) for step in steps)]
+    label = f"{len(accesses)} accesses in {len(steps)} steps by {block_dim[0] * block_dim[1]} threads"
+    return figure(name, width, height, parts, label, _player(name, lines, accesses, steps))
+
+
+def _rows(shape: tuple[int, ...]) -> tuple[int, int]:
+    return (1, shape[0]) if len(shape) == 1 else (prod(shape[:-1]), shape[-1])
+
+
+def _stacked(boxes: list[tuple[str, tuple[int, int]]], width: float) -> tuple[dict[str, Panel], float]:
+    """One row under the other, for one-dimensional launches."""
+    panels = {
+        name: Panel(name, shape, _GUTTER, at * _ROW, (0, at * _ROW + _PITCH / 2))
+        for at, (name, shape) in enumerate(boxes)
+    }
+    return panels, (len(boxes) - 1) * _ROW + _PITCH
+
+
+def _beside(boxes: list[tuple[str, tuple[int, int]]], width: float) -> tuple[dict[str, Panel], float]:
+    """Side by side and centred, for two-dimensional launches."""
+    tallest = max(shape[0] for _, shape in boxes)
+    gap = (width - sum(shape[1] * _PITCH for _, shape in boxes)) / max(len(boxes) - 1, 1)
+    panels, x = {}, 0.0
+    for name, shape in boxes:
+        y = 34 + (tallest - shape[0]) * _PITCH / 2
+        panels[name] = Panel(name, shape, x, y, (x + 4, y - 18))
+        x += shape[1] * _PITCH + gap
+    return panels, 34 + tallest * _PITCH
+
+
+def _title(panel: Panel) -> str:
+    return text(*panel.label, panel.name, fill=ink("quiet"), anchor="start", weight=600)
+
+
+def _threads(panel: Panel, accesses: Sequence[Access], steps: list[int]) -> str:
+    parts = [_title(panel)]
+    rows, columns = panel.shape
+    for row in range(rows):
+        for column in range(columns):
+            mine = {steps.index(a[0]) + 1: a[5] for a in accesses if a[2][:2] == (column, row)}
+            x, y = panel.cell(row, column)
+            words = str(column) if rows == 1 else f"{row},{column}"
+            parts += _disc(x, y, words, mine)
+    return group(parts)
+
+
+def _disc(x: float, y: float, words: str, mine: dict[int, str]) -> list[str]:
+    """A thread; dashed and grey where it never touches memory."""
+    box = (x - _DISC / 2, y - _DISC / 2, _DISC, _DISC)
+    fill, edge = (ink("surface"), ink("ink")) if mine else (ink("idle-soft"), ink("idle-mark"))
+    dash = "none" if mine else "5 5"
+    parts = [rect(*box, fill, edge, rx=_DISC / 2, stroke_dasharray=dash)]
+    parts.append(text(x, y, words, fill=ink("ink" if mine else "idle-text"), weight=600))
+    for step, kind in mine.items():
+        mark = ink(f"{kind}-mark")
+        parts.append(rect(*box, mark, mark, rx=_DISC / 2, css="now", data_step=step))
+        parts.append(text(x, y, words, fill=ink(f"{kind}-on"), weight=700, css="now", data_step=step))
+    return parts
+
+
+def _array(panel: Panel, values: Sequence[object], accesses: Sequence[Access], steps: list[int]) -> str:
+    parts = [_title(panel)]
+    for n, value in enumerate(values):
+        row, column = divmod(n, panel.shape[1])
+        x, y = panel.cell(row, column)
+        touched = {
+            steps.index(a[0]) + 1: a[5]
+            for a in accesses
+            if a[3] == panel.name and _flat(a[4], panel.shape[1]) == n
+        }
+        kinds = set(touched.values())
+        box = (x - _CELL / 2, y - _CELL / 2, _CELL, _CELL)
+        parts.append(rect(*box, ink("panel"), ink("line")))
+        for step, kind in touched.items():
+            parts.append(rect(*box, ink(f"{kind}-soft"), ink(f"{kind}-mark"), css="done", data_step=step))
+        first = min((step for step, kind in touched.items() if kind == "write"), default=None)
+        if "write" in kinds:
+            parts.append(text(x, y, value, 22, css="done", weight=600, data_step=first))
+        else:
+            parts.append(text(x, y, value, 22, weight=600))
+    return group(parts)
+
+
+def _flat(index: Index, columns: int) -> int:
+    return index[0] if len(index) == 1 else index[0] * columns + index[1]
+
+
+def _arrow(panels: dict[str, Panel], access: Access, step: int) -> str:
+    """From the element to the thread for a read, from the thread to the element for a write."""
+    _, _, thread, array, index, kind, _ = access
+    columns = panels[array].shape[1]
+    element = panels[array].cell(*divmod(_flat(index, columns), columns))
+    who = panels["threads"].cell(thread[1], thread[0])
+    (x1, y1), (x2, y2) = (element, who) if kind == "read" else (who, element)
+    down = 1 if y2 > y1 else -1
+    tip = [(x2, y2 - down * 27), (x2 - 8, y2 - down * 41), (x2 + 8, y2 - down * 41)]
+    colour = ink(f"{kind}-mark")
+    parts = [line(x1, y1 + down * 27, x2, y2 - down * 38, colour), polygon(tip, colour)]
+    return group(parts, css="done arrow", data_step=step)
+
+
+def _bundles(panels: dict[str, Panel], accesses: Sequence[Access], steps: list[int]) -> list[str]:
+    """One thick arrow for a step's accesses to an array: in two dimensions single ones hide the cells."""
+    counts = Counter((steps.index(a[0]) + 1, a[3], a[5]) for a in accesses)
+    parts = []
+    for (step, array, kind), count in counts.items():
+        first, second = (array, "threads") if kind == "read" else ("threads", array)
+        left, right = panels[first], panels[second]
+        x1, x2 = left.x + left.shape[1] * _PITCH + 8, right.x - 8
+        y = panels["threads"].y + panels["threads"].shape[0] * _PITCH / 2
+        tip = [
+            (x1, y - 6),
+            (x2 - 18, y - 6),
+            (x2 - 18, y - 15),
+            (x2, y),
+            (x2 - 18, y + 15),
+            (x2 - 18, y + 6),
+            (x1, y + 6),
+        ]
+        words = text((x1 + x2) / 2, y - 32, count, 22, ink(f"{kind}-text"), weight=700)
+        parts.append(group([polygon(tip, ink(f"{kind}-mark")), words], css="done arrow", data_step=step))
+    return parts
+
+
+def _player(name: str, lines: list[int], accesses: Sequence[Access], steps: list[int]) -> str:
+    """The caption, the two buttons and the script that plays the steps."""
+    captions = ["launch: nothing has run yet"]
+    for step in steps:
+        here = [a for a in accesses if a[0] == step]
+        arrays = ", ".join(dict.fromkeys(a[3] for a in here))
+        captions.append(f"line {{line}}: {len(here)} threads {here[0][5]} {arrays} together")
+    data = json.dumps({"lines": lines, "captions": captions})
+    script = (resources.files("workshop.slides.figures") / "access.js").read_text(encoding="utf-8")
+    return (
+        '<div class="player"><button type="button" data-do="play">Pause</button>'
+        '<button type="button" data-do="step">Step</button><span class="caption"></span></div>'
+        f"<script>{script.replace('NAME', json.dumps(name)).replace('DATA', data)}</script>"
+    )
