@@ -148,6 +148,8 @@ def run_showing_progress(command: list[str]) -> None:
         print("\r\033[K", end="")
     with open(VENV / "install.log", "a", encoding="utf-8") as log:
         log.writelines(lines)
+    assert process.stdout is not None
+    process.stdout.close()
     if process.wait() != 0:
         print("".join(lines[-25:]), file=sys.stderr)
         raise subprocess.CalledProcessError(process.returncode, command)

@@ -51,6 +51,17 @@ def test_an_unknown_step_of_test_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert "no such step: rust; the steps are ruff, mypy, pytest, perf," in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("project")
+def test_a_missing_package_is_named_with_its_cure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.main(["lab"]) == 1
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("workshop: this needs jupyterlab, which this Python has not got: `make lab` ")
+    assert not Path("work").exists()
+
+
 def test_an_interrupt_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted() -> int:
         raise KeyboardInterrupt

@@ -31,6 +31,12 @@ def guarded(run: Callable[[], int]) -> int:
     except WorkshopError as error:
         print(f"workshop: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as missing:
+        if (missing.name or "workshop").split(".")[0] == "workshop":
+            raise
+        cure = "`make lab` installs everything into .venv; use .venv/bin/workshop"
+        print(f"workshop: this needs {missing.name}, which this Python has not got: {cure}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("workshop: interrupted", file=sys.stderr)
         return 130

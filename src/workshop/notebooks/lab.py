@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -13,7 +14,13 @@ FIRST = "00_setup.ipynb"
 
 
 def lab(root: Path, extra: list[str]) -> int:
-    """Fill work/, open JupyterLab on it and return its exit code; `extra` goes to JupyterLab as it is."""
+    """Fill work/, open JupyterLab on it and return its exit code; `extra` goes to JupyterLab as it is.
+
+    Raises:
+        ModuleNotFoundError: JupyterLab is not installed.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise ModuleNotFoundError("no module named jupyterlab", name="jupyterlab")
     first_time = not (root / "work").exists()
     for line in fill(root).lines():
         print(line, flush=True)
