@@ -1,0 +1,3 @@
+"""The checked back end: the IR interpreted in lockstep, every access judged."""
+
+from workshop.gpu.checked.backend import CheckedBackend
