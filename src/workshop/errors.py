@@ -167,6 +167,9 @@ class RaceError(KernelFault):
     ) -> None:
         super().__init__(message, loc, block, thread)
         self.other = other
+        if other is not None:
+            who = f"a {other.kind} by thread {other.thread} of block {other.block}"
+            self.args = (f"{self}\n  the other side, {who}:\n{other.loc.caret()}",)
 
 
 class BarrierError(KernelFault):

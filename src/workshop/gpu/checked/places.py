@@ -17,8 +17,8 @@ class Place:
     """One array: `flat` memory, its logical extents and strides (in elements), and the state of its elements.
 
     Shared arrays hold one copy per block of a batch, local ones one per lane, `size` elements apart.
-    `written` marks initialised elements; None where all are, or where the shadow's writers tell (shared). `shadow` is
-    None where no race is possible; overlapping arrays share one, where an element stands at
+    `written` marks initialised elements; None where all are, or where the shadow's writers tell (shared).
+    `shadow` is None where no race is possible; overlapping arrays share one, where an element stands at
     `address * scale + shift`.
     """
 

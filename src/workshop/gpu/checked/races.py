@@ -2,13 +2,15 @@
 
 Two accesses of one address by different threads, one of them a write, race unless a barrier of their block
 (same block) or a syncwarp of their warp (same warp) lies between. An access is packed into one integer,
-(time, thread, site): time counts the synchronisations of the launch, site names the line. An address remembers
+(time, thread, site): time counts the synchronisations of the launch, site names the line. An address
+remembers
 - `writer`, its last writer,
 - `first`, a reader of the last reading group, and `second`, another of that group since it last synchronised,
 - `third`, a reader of any other group of that block since the block's last barrier (only with syncwarp),
 - `far`, a reader of any other block.
 A group is the block, or the warp in a kernel that calls syncwarp. That suffices: where a later write races
-with any reader, it races with one that is kept; and what an ordered write has overtaken, the write stands for.
+with any reader, it races with one that is kept; and what an ordered write has overtaken,
+the write stands for.
 A syncwarp that only some lanes of a warp reach orders these lanes after everything the warp did before.
 """
 
