@@ -10,7 +10,7 @@ from typing import Any
 from workshop.dtype import DType
 from workshop.gpu import ir
 from workshop.gpu.frontend import values
-from workshop.gpu.frontend.dispatch import as_dtype, condition, lowers, number, require_number, value
+from workshop.gpu.frontend.dispatch import condition, lowers, number, require_number, value
 from workshop.gpu.frontend.scope import Scope
 from workshop.gpu.frontend.values import Value, is_runtime, keep_weak
 
