@@ -9,6 +9,7 @@ import pytest
 from nbval.kernel import RunningKernel
 from nbval.plugin import IPyNbCell
 
+from workshop.driver import accelerator_count
 from workshop.notebooks.refresh import kernel_environment, timeout_of
 
 POLL_S = 1.0
@@ -43,6 +44,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ |= kernel_environment()
         RunningKernel.execute_cell_input = execute_as_lab_does
         RunningKernel.await_reply = await_reply
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is marked gpu where there is none, so that a test need not say so itself."""
+    if accelerator_count() == 0:
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU"))
 
 
 @pytest.hookimpl(wrapper=True)

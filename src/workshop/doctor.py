@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from workshop.driver import accelerator_count
 from workshop.gpu.limits import limits_of
+from workshop.slides import chromium
 
 Row = tuple[str, str]
 
@@ -32,7 +33,7 @@ class Tool:
 
 CHROMIUM = Tool(
     "Chromium",
-    ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"),
+    chromium.NAMES,
     "browser tests of the decks, and PDFs of them",
     "apt-get install chromium, brew install chromium, or Google Chrome",
 )
