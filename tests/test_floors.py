@@ -42,6 +42,15 @@ def names_bound(tree: ast.Module) -> set[str]:
     return bound
 
 
+def nodes(tree: ast.AST, at_run_time: bool) -> Iterator[ast.AST]:
+    """Every node below `tree`, without the bodies of `if TYPE_CHECKING:` where only run time counts."""
+    for node in ast.iter_child_nodes(tree):
+        types_only = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        if not (types_only and at_run_time):
+            yield node
+            yield from nodes(node, at_run_time)
+
+
 class Sources:
     def __init__(self, root: Path):
         self.root = root
@@ -61,9 +70,10 @@ class Sources:
                 return sub if sub in self.trees else f"{sub}/__init__"
         return path if path in self.trees else init
 
-    def imports(self, module: str) -> Iterator[tuple[int, str]]:
+    def imports(self, module: str, at_run_time: bool = False) -> Iterator[tuple[int, str]]:
+        """Line and file of each import, functions included; `at_run_time` leaves out those for types only."""
         package = ["workshop", *module.split("/")[:-1]]
-        for node in ast.walk(self.trees[module]):
+        for node in nodes(self.trees[module], at_run_time):
             if isinstance(node, ast.Import):
                 targets = [(alias.name, None) for alias in node.names]
             elif isinstance(node, ast.ImportFrom):
@@ -92,8 +102,11 @@ def violations(root: Path, floors: dict[str, Place]) -> list[str]:
 
 
 def circles(sources: Sources) -> list[str]:
-    """Circles among files, which a folder's shared place would let through."""
-    graph = {m: {t for _, t in sources.imports(m) if t in sources.trees} for m in sources.trees}
+    """Circles among files, which a folder's shared place lets through; imports for types only make none."""
+    graph = {
+        module: {target for _, target in sources.imports(module, at_run_time=True) if target in sources.trees}
+        for module in sources.trees
+    }
     done: set[str] = set()
     found: list[str] = []
 
@@ -139,6 +152,16 @@ def test_a_wrong_import_is_reported_with_its_line(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / f"{name}.py").write_text(text)
     assert violations(tmp_path, floors) == [complaint]
+
+
+def test_an_import_for_types_only_makes_no_circle_but_must_point_downwards(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    types = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from workshop.{} import x"
+    (tmp_path / "box" / "a.py").write_text(types.format("box.b"))
+    (tmp_path / "box" / "b.py").write_text("from workshop.box.a import y")
+    (tmp_path / "low.py").write_text(types.format("box.b"))
+    found = violations(tmp_path, read_floors("0 low\n1 box"))
+    assert found == ["low.py:3 (floor 0) imports box/b (floor 1)"]
 
 
 def test_imports_downwards_and_to_the_left_are_silent(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -37,6 +38,9 @@ def guarded(run: Callable[[], int]) -> int:
         cure = "`make lab` installs everything into .venv; use .venv/bin/workshop"
         print(f"workshop: this needs {missing.name}, which this Python has not got: {cure}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # the reader has left, as in `workshop doctor | head`; nobody is there to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("workshop: interrupted", file=sys.stderr)
         return 130

@@ -10,7 +10,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workshop.driver import accelerator_count
+from workshop.errors import LaunchError
+from workshop.gpu.host.context import default_api
 from workshop.gpu.limits import limits_of
 from workshop.slides import chromium
 
@@ -65,16 +66,15 @@ PACKAGES = {  # distribution -> what it is for
 }
 
 
-def device_api() -> str:
-    """Return the default api: WORKSHOP_DEVICE, else cuda where there is a GPU, else cpu."""
-    return os.environ.get("WORKSHOP_DEVICE") or ("cuda" if accelerator_count() else "cpu")
-
-
 def device_name() -> str:
-    """Name the default device: the GPU's own name, or `CPU`, or `CPU (checked)`."""
-    api = device_api()
+    """Name the default device: the GPU's own name, or `CPU`, or `CPU (checked)`.
+
+    Raises:
+        LaunchError: WORKSHOP_DEVICE asks for a GPU that is not there, or for an api that does not exist.
+    """
+    api = default_api()
     if api == "cuda":
-        return next(gpus(), "cuda asked for by WORKSHOP_DEVICE, but no NVIDIA GPU found")
+        return next(gpus(), "NVIDIA GPU")
     return "CPU" if api == "cpu" else f"CPU ({api})"
 
 
@@ -106,11 +106,11 @@ def report() -> str:
 
 def device_rows() -> list[Row]:
     """The default device and what else there is."""
-    found = list(gpus())
+    found, problem = list(gpus()), device_problem()
     asked = os.environ.get("WORKSHOP_DEVICE")
     why = f"WORKSHOP_DEVICE={asked}" if asked else "default (no WORKSHOP_DEVICE): a GPU, else the CPU"
     return [
-        ("Device", device_name()),
+        ("Device", f"none: {problem}" if problem else device_name()),
         ("chosen by", why),
         ("NVIDIA GPUs", "; ".join(found) or "none (not needed: kernels compile for the CPU)"),
         ("CPU", f"{platform.processor() or platform.machine()}, {usable_cores()} cores for this process"),
@@ -120,9 +120,7 @@ def device_rows() -> list[Row]:
 def limit_rows() -> list[Row]:
     """The rules that launches obey, and the memory they have."""
     rules = limits_of(DEFAULT_LIMITS)
-    source = f'{rules.name}; another: DeviceContext(limits="L4")'
-    if device_api() == "cuda":
-        source = "the GPU's own; cpu and checked: " + source
+    source = f'{rules.name} on the CPU (another: DeviceContext(limits="L4")); a GPU has its own'
     return [
         ("launch rules of", source),
         ("max threads per block", f"{rules.max_threads_per_block}"),
@@ -168,7 +166,16 @@ def memory_gib() -> float:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
 
 
+def device_problem() -> str | None:
+    """Say why there is no default device, or return None where there is one."""
+    try:
+        default_api()
+    except LaunchError as error:
+        return error.message
+    return None
+
+
 def main() -> int:
-    """Print the report; return 1 when WORKSHOP_DEVICE asks for a GPU that is not there."""
+    """Print the report; return 1 where WORKSHOP_DEVICE asks for a device that is not there."""
     print(report())
-    return 1 if device_api() == "cuda" and not list(gpus()) else 0
+    return 1 if device_problem() else 0
