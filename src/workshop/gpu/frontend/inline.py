@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import sys
 from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
@@ -16,6 +17,9 @@ from workshop.gpu.frontend.scope import MISSING, Result, Scope
 from workshop.gpu.frontend.values import Value, is_number, is_runtime
 
 _WORDS = {id(v) for k, v in vars(intrinsics).items() if not k.startswith("_")}
+
+
+_HOST_LIBRARIES = sys.stdlib_module_names - {"__main__"} | {"numpy", "scipy", "torch", "cupy", "numba", "jax"}
 
 
 def outer_values(function: FunctionType) -> Iterator[Any]:
@@ -45,7 +49,7 @@ def uses_words(function: FunctionType, seen: frozenset[int] = frozenset()) -> bo
 
 def needs_inlining(function: FunctionType, arguments: list[Value]) -> bool:
     """True unless the call can simply run now: only compile-time arguments and no kernel words."""
-    if function.__module__.split(".")[0] == "math":
+    if function.__module__.split(".")[0] in _HOST_LIBRARIES:
         return False
     dynamic = any(_dynamic(v) for v in arguments)
     return dynamic or uses_words(function)
