@@ -62,9 +62,9 @@ PUZZLES = (
         spec=whole_numbers,
         cases=EVERY_THREAD,
         hints=(
-            "thread_idx.x starts at 0 again in each block. How many threads come before this block's first one?",
-            "block_idx.x blocks of block_dim.x threads each come before it.",
-            "i = block_dim.x * block_idx.x + thread_idx.x, and then output[i] = i",
+            "thread_idx.x starts at 0 again in every block. How many threads come before this block's first one?",
+            "`before` is that number: block_idx.x blocks of block_dim.x threads each.",
+            "The index and the value are the same number: before + thread_idx.x",
         ),
     ),
     Puzzle(

@@ -10,9 +10,9 @@ from workshop.gpu import AddressSpace, barrier, block_dim, block_idx, kernel, st
 # region: write_id
 @kernel
 def write_id(output):
-    # your turn (2 lines): this thread's number counted through all blocks, and a store
-    i = block_dim.x * block_idx.x + thread_idx.x
-    output[i] = i
+    before = block_dim.x * block_idx.x
+    # your turn (1 line): thread_idx.x counts within a block, and `before` threads are in the blocks before it
+    output[before + thread_idx.x] = before + thread_idx.x
 # endregion: write_id
 
 
