@@ -66,7 +66,7 @@ class Contract:
         return f"puzzle({self.number}, {self.variant!r})" if self.variant else f"puzzle({self.number})"
 
     def arguments(self, case: Case) -> dict[str, Array]:
-        """Make the input arrays of one case: whole numbers, all different, in no order, the same every time."""
+        """Make a case's input arrays: whole numbers, all different, in no order, the same every time."""
         random = np.random.RandomState(1000 * self.number + case.size)  # whose numbers never change
         size, arrays = case.size, {}
         for name in self.inputs:

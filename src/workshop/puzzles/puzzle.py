@@ -35,7 +35,7 @@ class Puzzle(Contract):
         return Source(f"hint {level} of {len(self.hints)}: {self.hints[level - 1]}")
 
     def check(self, kernel: Any) -> CheckResult:
-        """Run a kernel at every size, checked and then on the device, and say what is wrong with it, if anything."""
+        """Run a kernel at every size, checked and then on the device, and say what is wrong with it."""
         return check(self, kernel)
 
     def __repr__(self) -> str:

@@ -28,9 +28,9 @@ class Difference:
 class Failure:
     """One launch that went wrong.
 
-    `where` is "checked" or "device"; `error` is what the launch raised (a fault, or a complaint about the kernel);
-    `differences` lists every element of `output` that differs; `demand` says what the puzzle asks and the kernel
-    does not do.
+    `where` is "checked" or "device"; `error` is what the launch raised (a fault, or a complaint about the
+    kernel); `differences` lists every element of `output` that differs; `demand` says what the puzzle asks
+    and the kernel does not do.
     """
 
     case: Case
@@ -65,7 +65,10 @@ class Failure:
                 got = "not written" if one.got != one.got else figure(one.got)
                 rows.append((str(one.index), got, figure(one.expected)))
             widths = [max(len(row[column]) for row in rows) for column in range(3)]
-            told += ["  " + "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True)) for row in rows]
+            told += [
+                "  " + "  ".join(word.rjust(width) for word, width in zip(row, widths, strict=True))
+                for row in rows
+            ]
             if len(self.differences) > SHOWN:
                 told.append(f"  and {len(self.differences) - SHOWN} more")
         return told

@@ -38,7 +38,7 @@ def cut_skeleton(name: str) -> Source:
 
 
 def is_unfilled(kernel: Any, name: str) -> bool:
-    """True while a kernel has the syntax tree of the skeleton: comments, blank lines and `pass` do not count."""
+    """True while a kernel has the skeleton's syntax tree: comments, blank lines and `pass` do not count."""
     function = getattr(kernel, "__wrapped__", kernel)
     try:
         own = textwrap.dedent(inspect.getsource(function))

@@ -43,7 +43,9 @@ def heat_map(got: Sequence[Number], expected: Sequence[Number], columns: int = C
     scene.shapes.insert(0, Label(PAD, PAD + 12, _title(got, expected), "ink", 13, bold=True))
     scene.width = max(scene.width, 2 * PAD + text_width(_title(got, expected), 13))
     if len(got) > DRAWN:
-        scene.add(Label(PAD, scene.height + 6, f"{len(got) - DRAWN} more elements are not drawn", "quiet", 12))
+        scene.add(
+            Label(PAD, scene.height + 6, f"{len(got) - DRAWN} more elements are not drawn", "quiet", 12)
+        )
         scene.height += 20
     return scene
 
@@ -59,4 +61,6 @@ def _title(got: Sequence[Number], expected: Sequence[Number]) -> str:
 
 
 def _alt(got: Sequence[Number], expected: Sequence[Number]) -> str:
-    return f"Heat map of the output; {_wrong(got, expected)} of {len(got)} elements differ from what is expected"
+    return (
+        f"Heat map of the output; {_wrong(got, expected)} of {len(got)} elements differ from what is expected"
+    )

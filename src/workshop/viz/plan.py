@@ -37,7 +37,11 @@ class Plan:
 
 def plan(story: Story) -> Plan:
     """Lay a run out: rows where threads and arrays are 1D, else grids side by side."""
-    flat = story.block[1:] == (1, 1) and story.grid[1:] == (1, 1) and all(len(s.shape) == 1 for s in story.strips)
+    flat = (
+        story.block[1:] == (1, 1)
+        and story.grid[1:] == (1, 1)
+        and all(len(s.shape) == 1 for s in story.strips)
+    )
     made = _rows(story) if flat else _grids(story)
     for block, (x, y, *_) in made.boxes(story).items():
         made.labels.append(Label(x + 8, y + 16, f"block {short(block, story.grid)}", "quiet", 12))
@@ -118,7 +122,9 @@ def _name(name: str, below: str, y: float) -> list[Label]:
 
 def _indices(made: Plan, at: int, offset: float) -> list[Label]:
     found = [(index, corner) for (strip, index), corner in made.cells.items() if strip == at]
-    return [Label(x + CELL / 2, y + offset, str(index[0]), "quiet", 12, "middle", True) for index, (x, y) in found]
+    return [
+        Label(x + CELL / 2, y + offset, str(index[0]), "quiet", 12, "middle", True) for index, (x, y) in found
+    ]
 
 
 def _grids(story: Story) -> Plan:
@@ -137,7 +143,7 @@ def _grids(story: Story) -> Plan:
 
 
 def _array_grid(story: Story, made: Plan, at: int, x: float, side: Literal["start", "end"]) -> float:
-    """Draw one array from `x` on, its row numbers on the side away from the threads; return where the next begins."""
+    """Draw one array from `x` on, row numbers on the side away from the threads; return where it ends."""
     strip, top = story.strips[at], PAD + 62.0
     left = x + 18 if side == "end" else x
     for index in [*strip.indices(), *outside(story, at)]:
@@ -146,11 +152,16 @@ def _array_grid(story: Story, made: Plan, at: int, x: float, side: Literal["star
     columns = {index[-1]: x for (s, index), (x, _) in made.cells.items() if s == at}
     rows = {index[-2]: y for (s, index), (_, y) in made.cells.items() if s == at and len(index) > 1}
     right = max(columns.values()) + CELL
-    made.labels += [Label(cx + CELL / 2, top - 5, str(n), "quiet", 12, "middle", True) for n, cx in columns.items()]
+    made.labels += [
+        Label(cx + CELL / 2, top - 5, str(n), "quiet", 12, "middle", True) for n, cx in columns.items()
+    ]
     at_x = left - 6 if side == "end" else right + 6
     made.labels += [Label(at_x, cy + CELL / 2 + 4, str(n), "quiet", 12, side, True) for n, cy in rows.items()]
     below = f"{strip.dtype}[{', '.join(map(str, strip.shape))}]"
-    made.labels += [Label(left, PAD + 15, strip.name, bold=True, code=True), Label(left, PAD + 32, below, "quiet", 12)]
+    made.labels += [
+        Label(left, PAD + 15, strip.name, bold=True, code=True),
+        Label(left, PAD + 32, below, "quiet", 12),
+    ]
     return max(right + 14, left + text_width(below, 12)) + 40
 
 

@@ -1,4 +1,4 @@
-"""A run, step by step: one self-contained piece of HTML with play, step and scrub, for notebooks and decks alike."""
+"""A run, step by step: one self-contained piece of HTML with play, step and scrub, for notebooks and decks."""
 
 from __future__ import annotations
 
@@ -29,17 +29,23 @@ class Animation:
     def html(self) -> str:
         """Return the figure: a still picture, and a script that replaces it where scripts may run."""
         folder = resources.files(__package__)
-        style = (folder / "play.css").read_text(encoding="utf-8").replace("#ID", f"#{self.id}")
-        script = (folder / "play.js").read_text(encoding="utf-8")
-        data = json.dumps(self.data(), separators=(",", ":")).replace("</", "<\\/")
-        still = Picture(self.story, f"{self.id}-still")._repr_html_()
-        return (
-            f'<div id="{self.id}" class="workshop-figure">{still}</div>\n'
-            f"<script>(() => {{\n{script}\n"
-            f"const style = document.createElement('style');\nstyle.textContent = {json.dumps(palette(self.id) + style)};\n"
-            f"document.head.appendChild(style);\nconst data = {data};\n"
-            f"for (const root of document.querySelectorAll('#{self.id}:not([data-ready])')) mount(root, data);\n}})()</script>"
+        style = palette(self.id) + (folder / "play.css").read_text(encoding="utf-8").replace(
+            "#ID", f"#{self.id}"
         )
+        data = json.dumps(self.data(), separators=(",", ":"))
+        script = "\n".join(
+            [
+                (folder / "play.js").read_text(encoding="utf-8"),
+                "const style = document.createElement('style');",
+                f"style.textContent = {json.dumps(style)};",
+                "document.head.appendChild(style);",
+                f"const data = {data};".replace("</", "<\\/"),
+                f"const roots = document.querySelectorAll('#{self.id}:not([data-ready])');",
+                "for (const root of roots) mount(root, data);",
+            ]
+        )
+        still = Picture(self.story, f"{self.id}-still")._repr_html_()
+        return f'<div id="{self.id}">{still}</div>\n<script>(() => {{\n{script}\n}})()</script>'
 
     _repr_html_ = html
 
@@ -61,29 +67,56 @@ class Animation:
         steps = []
         for step in story.steps:
             touches = [
-                [threads[t.block, t.thread], cells[t.strip, t.index], None if t.value is None else figure(t.value),
-                 not story.strips[t.strip].holds(t.index), _shift(story, t)]
+                [
+                    threads[t.block, t.thread],
+                    cells[t.strip, t.index],
+                    None if t.value is None else figure(t.value),
+                    not story.strips[t.strip].holds(t.index),
+                    _shift(story, t),
+                ]
                 for t in step.touches
-            ]  # fmt: skip
+            ]
             line = step.line - story.first_line
-            steps.append({"line": line, "kind": step.kind, "text": caption(story, step), "touches": touches,
-                          "fault": bool(step.fault)})  # fmt: skip
+            steps.append(
+                {
+                    "line": line,
+                    "kind": step.kind,
+                    "text": caption(story, step),
+                    "touches": touches,
+                    "fault": bool(step.fault),
+                }
+            )
         return {
-            "width": made.width, "height": made.height, "scale": self.scale, "cell": CELL, "code": self.code,
-            "alt": alt_text(story), "lines": list(story.lines), "before": _before(story), "steps": steps,
-            "boxes": [dict(zip(("x", "y", "width", "height"), box, strict=True)) for box in made.boxes(story).values()],
+            "width": made.width,
+            "height": made.height,
+            "scale": self.scale,
+            "cell": CELL,
+            "code": self.code,
+            "alt": alt_text(story),
+            "lines": list(story.lines),
+            "before": _before(story),
+            "steps": steps,
+            "boxes": [
+                dict(zip(("x", "y", "width", "height"), box, strict=True))
+                for box in made.boxes(story).values()
+            ],
             "labels": [_label(label) for label in made.labels],
             "threads": [
                 {"id": f"thread-{n}", "x": x, "y": y, "text": short(thread, story.block)}
                 for n, ((_, thread), (x, y)) in enumerate(made.threads.items())
             ],
             "cells": [
-                {"id": f"cell-{at}-{'-'.join(map(str, index))}", "x": x, "y": y, "home": story.strips[at].space,
-                 "start": figure(start[at, index]) if (at, index) in start else None,
-                 "outside": not story.strips[at].holds(index)}
+                {
+                    "id": f"cell-{at}-{'-'.join(map(str, index))}",
+                    "x": x,
+                    "y": y,
+                    "home": story.strips[at].space,
+                    "start": figure(start[at, index]) if (at, index) in start else None,
+                    "outside": not story.strips[at].holds(index),
+                }
                 for (at, index), (x, y) in made.cells.items()
             ],
-        }  # fmt: skip
+        }
 
 
 def palette(id: str) -> str:
@@ -99,8 +132,14 @@ def caption(story: Story, step: Step) -> str:
     """Say what a step is: `line 4: 4 of 8 threads read a`."""
     doers = len({(touch.block, touch.thread) for touch in step.touches})
     everyone = len(story.threads)
-    who = f"all {everyone} threads" if doers == everyone else f"{doers} of {everyone} threads"
-    verb = {"read": "read", "write": "write", "atomic": "update"}[step.kind]
+    who = (
+        "the only thread"
+        if everyone == 1
+        else f"all {everyone} threads"
+        if doers == everyone
+        else f"{doers} of {everyone} threads"
+    )
+    verb = {"read": "read", "write": "write", "atomic": "update"}[step.kind] + ("s" if doers == 1 else "")
     text = f"line {step.line - story.first_line + 1}: {who} {verb} {story.strips[step.strip].name}"
     return f"{text}. {step.fault}" if step.fault else text
 
@@ -112,11 +151,20 @@ def _shift(story: Story, touch: Touch) -> float:
 
 
 def _before(story: Story) -> str:
-    blocks, threads = len(set(b for b, _ in story.threads)), len(story.threads)
+    blocks, threads = len({b for b, _ in story.threads}), len(story.threads)
     return f"launch: {threads} threads in {blocks} block{'s' if blocks > 1 else ''}"
 
 
 def _label(label: Label) -> dict[str, Any]:
-    kind = {(True, True): "name", (True, False): "head", (False, True): "index"}.get((label.bold, label.code), "quiet")
+    kind = {(True, True): "name", (True, False): "head", (False, True): "index"}.get(
+        (label.bold, label.code), "quiet"
+    )
     halo = label.text.startswith("block ")
-    return {"x": label.x, "y": label.y, "text": label.text, "anchor": label.anchor, "kind": kind, "halo": halo}
+    return {
+        "x": label.x,
+        "y": label.y,
+        "text": label.text,
+        "anchor": label.anchor,
+        "kind": kind,
+        "halo": halo,
+    }

@@ -1,6 +1,7 @@
 """Shapes on a page, painted as SVG or by matplotlib: boxes, labels and wires, coloured by meaning.
 
-Colours are named `tone.part` (`write.soft`) or plainly (`ink`), as in `workshop.viz.look.Theme`; lengths are pixels.
+Colours are named `tone.part` (`write.soft`) or plainly (`ink`), as in `workshop.viz.look.Theme`. Lengths are
+pixels.
 """
 
 from __future__ import annotations
@@ -80,10 +81,10 @@ class Scene:
         A theme fixes the colours; without one the page's own CSS variables (`look.css_variables`) give them.
         """
         body = "\n".join(_svg_shape(shape, theme, id) for shape in self.shapes)
+        width, height = _n(self.width), _n(self.height)
         return (
-            f'<svg id="{id}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(self.width)} {_n(self.height)}" '
-            f'width="{_n(self.width)}" height="{_n(self.height)}" role="img" aria-label="{html.escape(self.alt)}">\n'
-            f"{body}\n</svg>"
+            f'<svg id="{id}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+            f'height="{height}" role="img" aria-label="{html.escape(self.alt)}">\n{body}\n</svg>'
         )
 
     def image(self, theme: look.Theme = look.LIGHT, id: str = "picture") -> str:
@@ -168,18 +169,31 @@ def _paint(axes: Any, shape: Shape, theme: look.Theme, order: int) -> None:
     elif isinstance(shape, Label):
         side = {"start": "left", "middle": "center", "end": "right"}[shape.anchor]
         axes.text(
-            shape.x, shape.y, shape.text, ha=side, va="baseline", color=colour(theme, shape.colour), zorder=order,
-            fontsize=shape.size * points, fontfamily="DejaVu Sans Mono" if shape.code else "DejaVu Sans",
-            fontweight="bold" if shape.bold else "normal", parse_math=False,
-        )  # fmt: skip
+            shape.x,
+            shape.y,
+            shape.text,
+            ha=side,
+            va="baseline",
+            color=colour(theme, shape.colour),
+            zorder=order,
+            fontsize=shape.size * points,
+            fontfamily="DejaVu Sans Mono" if shape.code else "DejaVu Sans",
+            fontweight="bold" if shape.bold else "normal",
+            parse_math=False,
+        )
     else:
-        style = {
-            "facecolor": colour(theme, shape.fill), "edgecolor": colour(theme, shape.outline) if shape.outline else "none",
-            "linestyle": "--" if shape.dashed else "-", "linewidth": 1.5 * points, "zorder": order,
-        }  # fmt: skip
+        style: dict[str, Any] = {
+            "facecolor": colour(theme, shape.fill),
+            "edgecolor": colour(theme, shape.outline) if shape.outline else "none",
+            "linestyle": "--" if shape.dashed else "-",
+            "linewidth": 1.5 * points,
+            "zorder": order,
+        }
         x, y, width, height = shape.x, shape.y, shape.width, shape.height
         if shape.radius >= width / 2:
             patch: Any = Ellipse((x + width / 2, y + height / 2), width, height, **style)
         else:
-            patch = FancyBboxPatch((x, y), width, height, f"round,pad=0,rounding_size={shape.radius}", **style)
+            patch = FancyBboxPatch(
+                (x, y), width, height, f"round,pad=0,rounding_size={shape.radius}", **style
+            )
         axes.add_patch(patch)

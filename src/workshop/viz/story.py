@@ -80,7 +80,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """One launch, ready to draw: `lines` are the kernel's source lines, the first of which is `first_line`."""
+    """One launch, ready to draw: `lines` are the kernel's source, the first of them line `first_line`."""
 
     kernel: str
     lines: tuple[str, ...]

@@ -57,14 +57,21 @@ class Picture:
 
 
 def _title(strip: Strip) -> str:
-    block = "" if strip.block is None else f" of block {strip.block[0] if strip.block[1:] == (0, 0) else strip.block}"
+    block = (
+        ""
+        if strip.block is None
+        else f" of block {strip.block[0] if strip.block[1:] == (0, 0) else strip.block}"
+    )
     return f"{strip.name}{block}"
 
 
 def alt_text(story: Story) -> str:
     """Say in one sentence what the picture shows."""
     names = ", ".join(dict.fromkeys(strip.name for strip in story.strips))
-    return f"Which thread read and wrote which element of {names} when {story.kernel} ran on {len(story.threads)} threads"
+    threads = len(story.threads)
+    return (
+        f"Which thread read and wrote which element of {names} when {story.kernel} ran on {threads} threads"
+    )
 
 
 # -- few threads, 1D: wires ----------------------------------------------------------------------------
@@ -83,11 +90,13 @@ def _wired(story: Story) -> Scene:
         scene.add(label)
     idle = set(story.threads) - {(t.block, t.thread) for step in story.steps for t in step.touches}
     for key, (x, y) in made.threads.items():
-        fill, line, ink = ("idle.soft", "idle.mark", "idle.text") if key in idle else ("surface", "quiet", "ink")
+        fill, line, ink = (
+            ("idle.soft", "idle.mark", "idle.text") if key in idle else ("surface", "quiet", "ink")
+        )
         scene.add(Box(x, y, CELL, CELL, fill, line, dashed=key in idle, radius=CELL / 2))
         scene.add(_centred(x, y, short(key[1], story.block), ink))
-    for key, corner in made.cells.items():
-        _draw_cell(scene, story, key, corner)
+    for cell, corner in made.cells.items():
+        _draw_cell(scene, story, cell, corner)
     return scene
 
 
@@ -162,11 +171,32 @@ def _table(scene: Scene, story: Story, at: int, strip: Strip, y: float) -> float
             tone = "shared"
         cell_x, cell_y = LEFT + column * (width + GAP), y + row * (height + GAP)
         fill = "surface" if tone == "idle" else f"{tone}.soft"
-        scene.add(Box(cell_x, cell_y, width, height, fill, f"{tone}.mark", _cell_id(at, index), tone in ("idle", "fault")))
+        scene.add(
+            Box(
+                cell_x,
+                cell_y,
+                width,
+                height,
+                fill,
+                f"{tone}.mark",
+                _cell_id(at, index),
+                tone in ("idle", "fault"),
+            )
+        )
         text = figure(values[key]) if key in values else "out" if index in outside else ""
         scene.add(Label(cell_x + width / 2, cell_y + 16, text, f"{tone}.text", 13, "middle", True, True))
         if doers:
-            scene.add(Label(cell_x + width / 2, cell_y + 32, _doer(story, doers, many), f"{tone}.text", 12, "middle", True))
+            scene.add(
+                Label(
+                    cell_x + width / 2,
+                    cell_y + 32,
+                    _doer(story, doers, many),
+                    f"{tone}.text",
+                    12,
+                    "middle",
+                    True,
+                )
+            )
         scene.width = max(scene.width, cell_x + width + PAD)
     rows = -(-(len(shown) + len(outside)) // columns)
     y += max(rows * (height + GAP), 40) + PAD
