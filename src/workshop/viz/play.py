@@ -1,4 +1,4 @@
-"""A run, step by step: one self-contained piece of HTML with play, step and scrub, for notebooks and decks."""
+"""A run, step by step: one piece of HTML with play, step and scrub, for notebooks and decks alike."""
 
 from __future__ import annotations
 
