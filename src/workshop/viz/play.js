@@ -59,14 +59,14 @@ function mount(root, data) {
     const now = at ? data.steps[at - 1] : null;
     const values = data.cells.map((cell) => cell.start);
     for (const done of data.steps.slice(0, at))
-      if (done.kind !== "read") for (const [, cell, value] of done.touches) if (value !== null) values[cell] = value;
+      if (done.kind === "write" || done.kind === "atomic")
+        for (const [, cell, value] of done.touches) values[cell] = value;
     const doing = new Set(now ? now.touches.map((t) => t[0]) : []);
-    const touched = new Map(now ? now.touches.map((t) => [t[1], t[3]]) : []);
+    const touched = new Set(now ? now.touches.map((t) => t[1]) : []);
     spots.forEach(({ spot, group, text }, n) => {
       const cell = n - data.threads.length;
       const here = cell < 0 ? doing.has(n) : touched.has(cell);
-      const tone = !here ? "" : cell >= 0 && touched.get(cell) ? "fault" : now.kind;
-      group.setAttribute("data-tone", tone);
+      group.setAttribute("data-tone", here ? now.kind : "");
       if (cell < 0) return group.setAttribute("data-idle", now && !here ? "yes" : "");
       group.setAttribute("data-home", spot.home);
       const known = values[cell] !== null;
@@ -76,16 +76,17 @@ function mount(root, data) {
       fit(text, known ? values[cell] : spot.outside ? "out" : "?");
     });
     wires.textContent = "";
-    for (const [thread, cell, , fault, shift] of now ? now.touches : []) {
+    for (const [thread, cell, , shift] of now ? now.touches : []) {
+      if (cell < 0) continue;
       const a = data.threads[thread], b = data.cells[cell], half = data.cell / 2;
       const line = { x1: a.x + half, y1: a.y + half + shift, x2: b.x + half, y2: b.y + half + shift };
-      wires.appendChild(make("svg:line", { ...line, class: fault ? "fault" : now.kind }));
+      wires.appendChild(make("svg:line", { ...line, class: now.kind }));
     }
     data.lines.forEach((_, n) => {
-      if (data.code) code.children[n].className = now && now.line === n ? `now ${now.fault ? "fault" : now.kind}` : "";
+      if (data.code) code.children[n].className = now && now.line === n ? `now ${now.kind}` : "";
     });
     caption.textContent = now ? now.text : data.before;
-    caption.className = now && now.fault ? "caption fault" : "caption";
+    caption.className = now && now.kind === "fault" ? "caption fault" : "caption";
     slider.value = at;
     count.textContent = `${at} / ${last}`;
     back.disabled = at === 0;

@@ -8,7 +8,7 @@ from importlib import resources
 from typing import Any
 
 from workshop.viz import look
-from workshop.viz.plan import CELL, plan
+from workshop.viz.plan import CELL, Plan, plan
 from workshop.viz.scene import Label
 from workshop.viz.story import Step, Story, Touch, figure, short
 from workshop.viz.who import Picture, alt_text
@@ -61,31 +61,7 @@ class Animation:
     def data(self) -> dict[str, Any]:
         """Return everything the script draws, as JSON-ready values."""
         story, made = self.story, plan(self.story)
-        start = story.start()
-        threads = {key: n for n, key in enumerate(made.threads)}
-        cells = {key: n for n, key in enumerate(made.cells)}
-        steps = []
-        for step in story.steps:
-            touches = [
-                [
-                    threads[t.block, t.thread],
-                    cells[t.strip, t.index],
-                    None if t.value is None else figure(t.value),
-                    not story.strips[t.strip].holds(t.index),
-                    _shift(story, t),
-                ]
-                for t in step.touches
-            ]
-            line = step.line - story.first_line
-            steps.append(
-                {
-                    "line": line,
-                    "kind": step.kind,
-                    "text": caption(story, step),
-                    "touches": touches,
-                    "fault": bool(step.fault),
-                }
-            )
+        boxes = made.boxes(story).values()
         return {
             "width": made.width,
             "height": made.height,
@@ -95,28 +71,50 @@ class Animation:
             "alt": alt_text(story),
             "lines": list(story.lines),
             "before": _before(story),
-            "steps": steps,
-            "boxes": [
-                dict(zip(("x", "y", "width", "height"), box, strict=True))
-                for box in made.boxes(story).values()
-            ],
+            "boxes": [dict(zip(("x", "y", "width", "height"), box, strict=True)) for box in boxes],
             "labels": [_label(label) for label in made.labels],
             "threads": [
                 {"id": f"thread-{n}", "x": x, "y": y, "text": short(thread, story.block)}
                 for n, ((_, thread), (x, y)) in enumerate(made.threads.items())
             ],
-            "cells": [
-                {
-                    "id": f"cell-{at}-{'-'.join(map(str, index))}",
-                    "x": x,
-                    "y": y,
-                    "home": story.strips[at].space,
-                    "start": figure(start[at, index]) if (at, index) in start else None,
-                    "outside": not story.strips[at].holds(index),
-                }
-                for (at, index), (x, y) in made.cells.items()
-            ],
+            "cells": _cells(story, made),
+            "steps": _steps(story, made),
         }
+
+
+def _cells(story: Story, made: Plan) -> list[dict[str, Any]]:
+    start = story.start()
+    return [
+        {
+            "id": f"cell-{at}-{'-'.join(map(str, index))}",
+            "x": x,
+            "y": y,
+            "home": story.strips[at].space,
+            "start": figure(start[at, index]) if (at, index) in start else None,
+            "outside": not story.strips[at].holds(index),
+        }
+        for (at, index), (x, y) in made.cells.items()
+    ]
+
+
+def _steps(story: Story, made: Plan) -> list[dict[str, Any]]:
+    """Each touch as [thread, cell (-1: none), value (None: none), pixels to move the wire down]."""
+    threads = {key: n for n, key in enumerate(made.threads)}
+    cells = {key: n for n, key in enumerate(made.cells)}
+    steps = []
+    for step in story.steps:
+        touches = [
+            [
+                threads[touch.block, touch.thread],
+                cells.get((touch.strip, touch.index), -1),
+                None if touch.value is None else figure(touch.value),
+                _shift(story, touch),
+            ]
+            for touch in step.touches
+        ]
+        kind, line = "fault" if step.fault else step.kind, step.line - story.first_line
+        steps.append({"line": line, "kind": kind, "text": caption(story, step), "touches": touches})
+    return steps
 
 
 def palette(id: str) -> str:
@@ -130,18 +128,15 @@ def palette(id: str) -> str:
 
 def caption(story: Story, step: Step) -> str:
     """Say what a step is: `line 4: 4 of 8 threads read a`."""
-    doers = len({(touch.block, touch.thread) for touch in step.touches})
-    everyone = len(story.threads)
-    who = (
-        "the only thread"
-        if everyone == 1
-        else f"all {everyone} threads"
-        if doers == everyone
-        else f"{doers} of {everyone} threads"
-    )
-    verb = {"read": "read", "write": "write", "atomic": "update"}[step.kind] + ("s" if doers == 1 else "")
-    text = f"line {step.line - story.first_line + 1}: {who} {verb} {story.strips[step.strip].name}"
-    return f"{text}. {step.fault}" if step.fault else text
+    place = f"line {step.line - story.first_line + 1}"
+    if step.fault:
+        return f"{place}: {step.fault}"
+    doers, everyone = len({(touch.block, touch.thread) for touch in step.touches}), len(story.threads)
+    who = f"all {everyone} threads" if doers == everyone else f"{doers} of {everyone} threads"
+    if step.kind == "barrier":
+        return f"{place}: {who} have arrived at the barrier and go on"
+    verb = {"read": "read", "write": "write", "atomic": "update"}[step.kind]
+    return f"{place}: {who} {verb} {story.strips[step.strip].name}"
 
 
 def _shift(story: Story, touch: Touch) -> float:

@@ -11,7 +11,7 @@ from typing import Literal
 
 Dim3 = tuple[int, int, int]
 Index = tuple[int, ...]
-Kind = Literal["read", "write", "atomic"]
+Kind = Literal["read", "write", "atomic", "barrier"]
 Number = int | float | bool
 
 
@@ -53,7 +53,7 @@ class Strip:
 class Touch:
     """One thread's access to one element: `strip` counts into `Story.strips`; `value` is what moved.
 
-    `value` is None where nothing could be read or written (an index outside the array).
+    `value` is None where nothing could be read or written; `strip` is -1 where a thread passed a barrier.
     """
 
     block: Dim3

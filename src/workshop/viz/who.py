@@ -82,7 +82,12 @@ def _wired(story: Story) -> Scene:
     scene = Scene(made.width, made.height, alt_text(story))
     for box in made.boxes(story).values():
         scene.add(Box(*box, "panel", "line", radius=look.RADIUS_PX))
-    wires = {_wire(story, made, touch, step.kind) for step in story.steps for touch in step.touches}
+    wires = {
+        _wire(story, made, touch, "fault" if step.fault else step.kind)
+        for step in story.steps
+        for touch in step.touches
+        if touch.strip >= 0
+    }
     scene.add(*sorted(wires, key=lambda wire: (wire.colour, wire.x, wire.y, wire.to_x, wire.to_y)))
     for label in made.labels:
         if label.text.startswith("block "):  # wires pass here: the words stay readable
@@ -104,12 +109,11 @@ def _wire(story: Story, made: Plan, touch: Touch, kind: str) -> Wire:
     x, y = made.threads[touch.block, touch.thread]
     cell_x, cell_y = made.cells[touch.strip, touch.index]
     strip = story.strips[touch.strip]
-    tone = "fault" if not strip.holds(touch.index) else "read" if kind == "read" else "write"
     both = strip.space == "shared" or touch.strip in sources_and_targets(story)[1]
-    shift = (-6 if kind == "read" else 6) if both else 0  # reads keep left, writes keep right
+    shift = {"read": -6, "write": 6}.get(kind, 0) if both else 0  # reads keep left, writes keep right
     above = cell_y < y
     start, end = (y, cell_y + CELL) if above else (y + CELL, cell_y)
-    return Wire(x + CELL / 2 + shift, start, cell_x + CELL / 2 + shift, end, f"{tone}.mark")
+    return Wire(x + CELL / 2 + shift, start, cell_x + CELL / 2 + shift, end, f"{kind}.mark")
 
 
 def _draw_cell(scene: Scene, story: Story, key: Key, corner: Corner) -> None:
@@ -117,8 +121,9 @@ def _draw_cell(scene: Scene, story: Story, key: Key, corner: Corner) -> None:
     strip, values = story.strips[at], story.end()
     inside, touched = strip.holds(index), key in values
     tone = "shared" if strip.space == "shared" else "write" if key in story.who("write") else "read"
-    tone = tone if inside else "fault"
-    fill, line = (f"{tone}.soft", f"{tone}.mark") if touched or not inside else ("surface", "idle.mark")
+    if any(step.fault and (touch.strip, touch.index) == key for step in story.steps for touch in step.touches):
+        tone = "fault"
+    fill, line = (f"{tone}.soft", f"{tone}.mark") if touched or tone == "fault" else ("surface", "idle.mark")
     scene.add(Box(x, y, CELL, CELL, fill, line, _cell_id(at, index), dashed=not touched or not inside))
     scene.add(_centred(x, y, figure(values[key]) if touched else "?" if inside else "out", f"{tone}.text"))
     writers = story.who("write").get(key, [])
