@@ -19,8 +19,10 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import FrameType
+from typing import Self
 
 Coordinates = tuple[int, int, int]
 
@@ -125,8 +127,16 @@ class GraphError(WorkshopError):
 class KernelFault(WorkshopError):
     """A running kernel did something it must not.
 
-    `.block` and `.thread` are (x, y, z).
+    `.block` and `.thread` are (x, y, z); `.array` and `.index` name the element, where the fault has one.
     """
+
+    array: str = ""
+    index: tuple[int, ...] = ()
+
+    def at(self, array: str, index: Iterable[int]) -> Self:
+        """Note the element at fault and return self."""
+        self.array, self.index = array, tuple(int(i) for i in index)
+        return self
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ def test_every_step_says_who_did_what(added: Story, faulty: Story) -> None:
         "  1. line 3: all 4 threads read a",
         "  2. line 3: all 4 threads write output",
     ]
-    assert "line 3: 1 of 8 threads reads a. read of a[4] is out of bounds" in repr(Animation(faulty, "p"))
+    assert "line 3: read of a[4] is out of bounds" in repr(Animation(faulty, "p"))
 
 
 def test_the_figure_is_one_piece_and_the_same_each_time(added: Story) -> None:

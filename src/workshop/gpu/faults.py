@@ -37,7 +37,7 @@ def bounds_error(
         f"{where} has {extent} element{'' if extent == 1 else 's'}{valid}.\n"
         f"In block {block}, thread {thread}. Guard the access with a test of the index."
     )
-    return BoundsError(message, loc, block, thread)
+    return BoundsError(message, loc, block, thread).at(name, indices)
 
 
 def barrier_error(arrived: int, expected: int, loc: Loc, block: Dim3, thread: Dim3) -> BarrierError:

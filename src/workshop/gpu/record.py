@@ -11,7 +11,7 @@ import numpy as np
 from workshop.dtype import DType
 from workshop.errors import KernelFault, LaunchError, caller_loc
 from workshop.gpu import ir
-from workshop.gpu.checked import CheckedBackend
+from workshop.gpu.checked.backend import CheckedBackend
 from workshop.gpu.host import DeviceBuffer, DeviceContext
 from workshop.gpu.host.runtime import HostRuntime
 from workshop.gpu.kernel import kernel_of
@@ -34,7 +34,7 @@ class Blank:
 class Recording:
     """What one checked launch did: its IR, grid, trace, fault (or None), and each array argument afterwards.
 
-    `written[name]` marks the elements that hold a value.
+    `written[name]` marks the elements that hold a value; `before`, `written_before`: the same before it ran.
     """
 
     function: ir.Function
@@ -43,6 +43,8 @@ class Recording:
     fault: KernelFault | None
     arrays: dict[str, Array]
     written: dict[str, Array]
+    before: dict[str, Array]
+    written_before: dict[str, Array]
 
 
 def record(
@@ -57,6 +59,7 @@ def record(
     ctx = DeviceContext(api="checked", limits=limits)
     ctx.runtime = HostRuntime(CheckedBackend(trace), shadow=True)
     bound = [_copied(ctx, argument) for argument in arguments]
+    state = [_state(argument) for argument in bound]
     fault: KernelFault | None = None
     ctx.enqueue_function(kernel, *bound, grid_dim=grid_dim, block_dim=block_dim, **parameters)
     try:
@@ -67,14 +70,18 @@ def record(
     assert made.last is not None  # it was launched just now
     function = made.last.function
     names = [param.name for param in function.params]
-    given = {n: a for n, a in zip(names, bound, strict=False) if isinstance(a, DeviceBuffer | LayoutTensor)}
+    before = {name: kept for name, kept in zip(names, state, strict=False) if kept is not None}
+    ended = {name: _state(array) for name, array in zip(names, bound, strict=False)}
+    after = {name: kept for name, kept in ended.items() if kept is not None}
     return Recording(
         function,
         _grid(grid_dim),
         trace,
         fault,
-        {name: array.to_numpy() for name, array in given.items()},
-        {name: _written(array) for name, array in given.items()},
+        {name: values for name, (values, _) in after.items()},
+        {name: marks for name, (_, marks) in after.items()},
+        {name: values for name, (values, _) in before.items()},
+        {name: marks for name, (_, marks) in before.items()},
     )
 
 
@@ -104,7 +111,11 @@ def _shaped(buffer: DeviceBuffer, shape: tuple[int, ...]) -> DeviceBuffer | Layo
     return buffer if len(shape) == 1 else LayoutTensor(buffer, Layout.row_major(*shape))
 
 
-def _written(array: DeviceBuffer | LayoutTensor) -> Array:
-    buffer = array if isinstance(array, DeviceBuffer) else array.storage
-    marks: Array = buffer.written
-    return marks.reshape(array.shape) if isinstance(array, LayoutTensor) else marks.copy()
+def _state(array: Any) -> tuple[Array, Array] | None:
+    """The elements and the marks of written ones; None for what is no array."""
+    if not isinstance(array, DeviceBuffer | LayoutTensor):
+        return None
+    buffer: DeviceBuffer = array if isinstance(array, DeviceBuffer) else array.storage
+    values, shape = array.to_numpy(), (array.shape if isinstance(array, LayoutTensor) else (array.size,))
+    assert buffer.written is not None  # checked keeps marks
+    return values, buffer.written.copy().reshape(shape)

@@ -34,9 +34,10 @@ def add_left(case: Case, a: Array) -> Array:
     >>> add_left(Case(4, 2, 2), np.float32([1, 2, 3, 4]))
     array([1., 3., 3., 7.], dtype=float32)
     """
-    left = np.concatenate([a[:1] * 0, a[:-1]])
+    left: Array = np.concatenate([a[:1] * 0, a[:-1]])
     left[np.arange(a.size) % case.block_dim == 0] = 0
-    return a + left
+    total: Array = a + left
+    return total
 
 
 def whole_numbers(case: Case) -> Array:

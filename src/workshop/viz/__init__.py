@@ -1,1 +1,8 @@
 """Pictures of layouts, launches and graphs, all drawn with the tokens of `workshop.viz.look`."""
+
+from workshop.viz.play import Animation
+from workshop.viz.run import play, story_of, who_touched
+from workshop.viz.story import Story
+from workshop.viz.who import Picture
+
+__all__ = ["Animation", "Picture", "Story", "play", "story_of", "who_touched"]

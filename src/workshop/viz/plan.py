@@ -51,6 +51,7 @@ def plan(story: Story) -> Plan:
 def sources_and_targets(story: Story) -> tuple[list[int], list[int]]:
     """Split the global arrays: those only read (drawn before the threads) and those written (after)."""
     written = {touch.strip for step in story.steps if step.kind == "write" for touch in step.touches}
+    written |= {at for at, strip in enumerate(story.strips) if strip.stored}
     ours = [at for at, strip in enumerate(story.strips) if strip.space == "global"]
     return [at for at in ours if at not in written], [at for at in ours if at in written]
 

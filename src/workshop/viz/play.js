@@ -67,7 +67,7 @@ function mount(root, data) {
       const cell = n - data.threads.length;
       const here = cell < 0 ? doing.has(n) : touched.has(cell);
       group.setAttribute("data-tone", here ? now.kind : "");
-      if (cell < 0) return group.setAttribute("data-idle", now && !here ? "yes" : "");
+      if (cell < 0) return group.setAttribute("data-idle", now && now.kind !== "fault" && !here ? "yes" : "");
       group.setAttribute("data-home", spot.home);
       const known = values[cell] !== null;
       group.setAttribute("data-known", known ? "yes" : "");

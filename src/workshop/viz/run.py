@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from workshop.errors import KernelFault, RaceError
+from workshop.gpu import ir
 from workshop.gpu.kernel import kernel_of
 from workshop.gpu.record import Recording, record
 from workshop.gpu.trace import Event
 from workshop.viz.play import Animation
-from workshop.viz.story import Dim3, Step, Story, Strip, Touch, places
+from workshop.viz.story import Dim3, Number, Step, Story, Strip, Touch, places
 from workshop.viz.who import Picture
 
+Array = np.ndarray[Any, np.dtype[Any]]
 BLOCKS_WITH_SHARED = 64  # above this the shared memory of further blocks is left out
 
 
@@ -73,10 +75,11 @@ def _source(made: Any) -> tuple[tuple[str, ...], int]:
 
 
 def _strips(recording: Recording) -> tuple[Strip, ...]:
-    strips = [
-        Strip(name, "global", str(array.dtype), tuple(int(n) for n in array.shape))
-        for name, array in recording.arrays.items()
-    ]
+    stored = {node.memory.name for node in ir.walk(recording.function.body) if isinstance(node, ir.Store)}
+    strips = []
+    for name, array in recording.before.items():
+        values = values_of(array, recording.written_before[name])
+        strips.append(Strip(name, "global", str(array.dtype), array.shape, None, values, name in stored))
     for memory in recording.function.memories:
         if memory.space == "shared":
             shape = tuple(extent or 0 for extent in memory.shape)
@@ -116,12 +119,13 @@ def _fault_step(fault: KernelFault, number: dict[tuple[str, Dim3 | None], int]) 
     return Step(fault.loc.line, "read", touches, text)
 
 
-def values_of(array: np.ndarray[Any, np.dtype[Any]], written: np.ndarray[Any, np.dtype[Any]]) -> list[float]:
-    """Return an array's elements as floats, NaN where nobody wrote.
+def values_of(array: Array, written: Array) -> tuple[Number | None, ...]:
+    """Return an array's elements as plain numbers, None where nobody wrote.
 
     >>> values_of(np.int32([7, 8]), np.array([True, False]))
-    [7.0, nan]
+    (7, None)
     """
-    flat = array.reshape(-1).astype(np.float64)
-    flat[~written.reshape(-1)] = np.nan
-    return [float(value) for value in flat]
+    marks = written.reshape(-1).tolist()
+    numbers = array.reshape(-1).tolist()
+    plain = (n if isinstance(n, bool | int | float) else float(n) for n in numbers)  # bfloat16 gives objects
+    return tuple(number if mark else None for number, mark in zip(plain, marks, strict=True))

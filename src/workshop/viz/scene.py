@@ -83,8 +83,8 @@ class Scene:
         body = "\n".join(_svg_shape(shape, theme, id) for shape in self.shapes)
         width, height = _n(self.width), _n(self.height)
         return (
-            f'<svg id="{id}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-            f'height="{height}" role="img" aria-label="{html.escape(self.alt)}">\n{body}\n</svg>'
+            f'<svg id="{id}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+            f'width="{width}" height="{height}" role="img" aria-label="{html.escape(self.alt)}">\n{body}\n</svg>'
         )
 
     def image(self, theme: look.Theme = look.LIGHT, id: str = "picture") -> str:

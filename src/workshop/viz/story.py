@@ -17,13 +17,19 @@ Number = int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """One array as drawn: an argument (`block` is None) or one block's shared memory."""
+    """One array as drawn: an argument (`block` is None) or one block's shared memory.
+
+    `given` holds its values before the run, last axis fastest, None where there was none; `stored` says
+    whether the kernel has a line that writes it.
+    """
 
     name: str
     space: Literal["global", "shared"]
     dtype: str
     shape: tuple[int, ...]
     block: Dim3 | None = None
+    given: tuple[Number | None, ...] = ()
+    stored: bool = False
 
     @property
     def size(self) -> int:
@@ -96,8 +102,11 @@ class Story:
         return [(block, thread) for block in places(self.grid) for thread in places(self.block)]
 
     def start(self) -> dict[tuple[int, Index], Number]:
-        """Values that elements had before the run: those that were read before anybody wrote them."""
+        """Values that elements had before the run: given, or read before anybody wrote them."""
         values: dict[tuple[int, Index], Number] = {}
+        for at, strip in enumerate(self.strips):
+            known = zip(strip.indices(), strip.given, strict=False)
+            values |= {(at, index): value for index, value in known if value is not None}
         written: set[tuple[int, Index]] = set()
         for step in self.steps:
             for touch in step.touches:
@@ -109,7 +118,7 @@ class Story:
         return values
 
     def end(self) -> dict[tuple[int, Index], Number]:
-        """Values after the run, as far as the run touched them."""
+        """Values after the run, as far as they are known."""
         values = self.start()
         for step in self.steps:
             if step.kind == "write":

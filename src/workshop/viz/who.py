@@ -94,6 +94,8 @@ def _wired(story: Story) -> Scene:
             scene.add(Box(label.x - 2, label.y - 11, text_width(label.text, 12) + 2, 15, "panel", ""))
         scene.add(label)
     idle = set(story.threads) - {(t.block, t.thread) for step in story.steps for t in step.touches}
+    if any(step.fault for step in story.steps):
+        idle = set()  # the run ended early: nobody knows who would have been idle
     for key, (x, y) in made.threads.items():
         fill, line, ink = (
             ("idle.soft", "idle.mark", "idle.text") if key in idle else ("surface", "quiet", "ink")
@@ -119,13 +121,23 @@ def _wire(story: Story, made: Plan, touch: Touch, kind: str) -> Wire:
 def _draw_cell(scene: Scene, story: Story, key: Key, corner: Corner) -> None:
     (at, index), (x, y) = key, corner
     strip, values = story.strips[at], story.end()
-    inside, touched = strip.holds(index), key in values
+    inside = strip.holds(index)
+    touched = any((touch.strip, touch.index) == key for step in story.steps for touch in step.touches)
     tone = "shared" if strip.space == "shared" else "write" if key in story.who("write") else "read"
-    if any(step.fault and (touch.strip, touch.index) == key for step in story.steps for touch in step.touches):
+    if any(
+        step.fault and (touch.strip, touch.index) == key for step in story.steps for touch in step.touches
+    ):
         tone = "fault"
     fill, line = (f"{tone}.soft", f"{tone}.mark") if touched or tone == "fault" else ("surface", "idle.mark")
     scene.add(Box(x, y, CELL, CELL, fill, line, _cell_id(at, index), dashed=not touched or not inside))
-    scene.add(_centred(x, y, figure(values[key]) if touched else "?" if inside else "out", f"{tone}.text"))
+    scene.add(
+        _centred(
+            x,
+            y,
+            figure(values[key]) if key in values else "?" if inside else "out",
+            f"{tone}.text" if touched else "quiet",
+        )
+    )
     writers = story.who("write").get(key, [])
     if len(writers) > 1:
         scene.add(Label(x + CELL, y - 3, f"{len(writers)} writers", "fault.text", 12, "end", bold=True))
@@ -188,7 +200,7 @@ def _table(scene: Scene, story: Story, at: int, strip: Strip, y: float) -> float
                 tone in ("idle", "fault"),
             )
         )
-        text = figure(values[key]) if key in values else "out" if index in outside else ""
+        text = figure(values[key]) if key in values else "out" if index in outside else "?"
         scene.add(Label(cell_x + width / 2, cell_y + 16, text, f"{tone}.text", 13, "middle", True, True))
         if doers:
             scene.add(

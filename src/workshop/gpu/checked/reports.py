@@ -30,7 +30,7 @@ def race(batch: Batch, place: Place, index: Sequence[int], hit: Hit, kind: str, 
         f"thread {other.thread} of block {other.block} {verb[other.kind]} it{same}, "
         f"and nothing orders the two.\n{_cure(block == other.block, other, place, bool(hit.other))}"
     )
-    return RaceError(message, loc, block, thread, other)
+    return RaceError(message, loc, block, thread, other).at(place.name, index)
 
 
 def _cure(same_block: bool, other: Access, place: Place, earlier: bool) -> str:
@@ -54,7 +54,7 @@ def uninitialized(
     message = (
         f"read of {element(place, index)}, which was never written: thread {thread} of block {block}.\n{cure}"
     )
-    return UninitializedError(message, loc, block, thread)
+    return UninitializedError(message, loc, block, thread).at(place.name, index)
 
 
 def unassigned(batch: Batch, name: str, lane: int, loc: Loc) -> UninitializedError:
