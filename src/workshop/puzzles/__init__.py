@@ -6,4 +6,6 @@ from workshop.puzzles.contract import Case, PuzzleError
 from workshop.puzzles.puzzle import Puzzle
 from workshop.puzzles.result import CheckResult, Difference, Failure
 
-__all__ = ["PUZZLES", "Case", "CheckResult", "Difference", "Failure", "Puzzle", "PuzzleError", "main", "puzzle"]
+__all__ = [
+    "PUZZLES", "Case", "CheckResult", "Difference", "Failure", "Puzzle", "PuzzleError", "main", "puzzle",
+]  # fmt: skip

@@ -73,7 +73,9 @@ def _judge(contract: Contract, case: Case, recording: Recording) -> Failure | No
         return failure
     for name in inputs:
         if not np.array_equal(recording.arrays[name], recording.before[name]):
-            return Failure(case, "checked", demand=f"the kernel changed its input {name}; only output may change")
+            return Failure(
+                case, "checked", demand=f"the kernel changed its input {name}; only output may change"
+            )
     spaces = {memory.space for memory in recording.function.memories}
     if contract.shared and "shared" not in spaces:
         return Failure(case, "checked", demand="the output is right, but the kernel uses no shared memory")

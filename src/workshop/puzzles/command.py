@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,10 @@ def main(argv: Sequence[str]) -> int:
         PuzzleError: no such puzzle or file, or no kernel in the file.
     """
     options = _parser().parse_args(argv)
-    chosen = [puzzle(options.number), *(row for row in PUZZLES if row.number == options.number and row.variant)]
+    chosen = [
+        puzzle(options.number),
+        *(row for row in PUZZLES if row.number == options.number and row.variant),
+    ]
     if options.action == "check":
         return _check(chosen, Path(options.file))
     for row in chosen:
@@ -68,7 +72,11 @@ def _load(path: Path) -> ModuleType:
         PuzzleError: it is missing, no Python file, or fails itself; with the line at fault.
     """
     if path.suffix != ".py":
-        cure = "in a notebook, run the cell with .check(...) instead" if path.suffix == ".ipynb" else "give a .py"
+        cure = (
+            "in a notebook, run the cell with .check(...) instead"
+            if path.suffix == ".ipynb"
+            else "give a .py"
+        )
         raise PuzzleError(f"{path.name} is no Python file: {cure}")
     if not path.is_file():
         raise PuzzleError(f"there is no file {path}: give the path of the file with your kernel")
@@ -82,6 +90,10 @@ def _load(path: Path) -> ModuleType:
     except SyntaxError as error:
         loc = Loc(str(path), error.lineno or 1, (error.offset or 1) - 1, (error.offset or 1))
         raise PuzzleError(f"{path.name} is not Python: {error.msg}", loc) from None
+    except Exception as error:  # the learner's own code failed: say where, without our frames
+        lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        at = Loc(str(path), lines[-1].lineno or 1) if lines else None
+        raise PuzzleError(f"{path.name} stopped with {type(error).__name__}: {error}", at) from None
     return module
 
 

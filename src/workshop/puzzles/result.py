@@ -105,11 +105,12 @@ class CheckResult:
 
     def _lines(self) -> list[str]:
         name, cases = self.puzzle.name, self.puzzle.cases
+        width = max(len(str(case)) for case in cases) + 2
         if self.unfilled:
-            rows = [f"  {str(case):<28} not yet" for case in cases]
+            rows = [f"  {str(case):<{width}}not yet" for case in cases]
             return [f"{name}: not yet", *rows, f"  stuck? {self.puzzle.call}.hint(1)"]
         if not self.failures:
-            rows = [f"  {str(case):<28} right" for case in cases]
+            rows = [f"  {str(case):<{width}}right" for case in cases]
             return [f"{name}: solved", *rows, *([f"  {self.note}"] if self.note else [])]
         tried = f"{len(self.failures)} of {len(cases)} launches went wrong"
         first, *others = self.failures

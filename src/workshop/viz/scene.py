@@ -84,7 +84,8 @@ class Scene:
         width, height = _n(self.width), _n(self.height)
         return (
             f'<svg id="{id}" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-            f'width="{width}" height="{height}" role="img" aria-label="{html.escape(self.alt)}">\n{body}\n</svg>'
+            f'width="{width}" height="{height}" role="img" aria-label="{html.escape(self.alt)}">\n'
+            f"{body}\n</svg>"
         )
 
     def image(self, theme: look.Theme = look.LIGHT, id: str = "picture") -> str:
