@@ -107,6 +107,11 @@ class WorkshopError(Exception):
         self.loc = loc
         super().__init__(message if loc is None else f"{message}\n{loc.caret()}")
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in a cell: the message and the user's own line, without our frames."""
+        red, plain = "\x1b[31m", "\x1b[39m"
+        return [f"{red}{type(self).__name__}{plain}: {self}"]
+
 
 class KernelSyntaxError(WorkshopError):
     """A kernel uses Python that the kernel language does not have."""
