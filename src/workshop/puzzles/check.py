@@ -49,7 +49,7 @@ def check(contract: Contract, kernel: Any) -> CheckResult:
 def _record(contract: Contract, case: Case, kernel: Any) -> Recording:
     inputs = contract.arguments(case).values()
     scalars = [case.size] if contract.takes_size else []
-    parameters = {"TPB": case.block_dim} if contract.takes_tpb else {}
+    parameters: dict[str, Any] = {"TPB": case.block_dim} if contract.takes_tpb else {}
     return record(
         kernel,
         Blank((case.size,)),
@@ -102,7 +102,7 @@ def _on_device(contract: Contract, case: Case, kernel: Any) -> Failure | None:
         with buffers[-1].map_to_host() as host:
             host[:] = array
     scalars = [case.size] if contract.takes_size else []
-    parameters = {"TPB": case.block_dim} if contract.takes_tpb else {}
+    parameters: dict[str, Any] = {"TPB": case.block_dim} if contract.takes_tpb else {}
     sizes = {"grid_dim": case.grid_dim, "block_dim": case.block_dim}
     try:
         ctx.enqueue_function(kernel, *buffers, *scalars, **sizes, **parameters)
