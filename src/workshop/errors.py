@@ -21,7 +21,8 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import FrameType
+from itertools import islice
+from types import CodeType, FrameType
 from typing import Self
 
 Coordinates = tuple[int, int, int]
@@ -76,24 +77,45 @@ def display_name(file: str) -> str:
     return os.path.basename(file)
 
 
-def caller_loc(package: str = "workshop") -> Loc | None:
+Site = tuple[CodeType, int]
+"""A place in a running program, cheap to take: a code object and the offset of its current instruction."""
+
+_ours: dict[str, bool] = {}
+
+
+def caller_site() -> Site | None:
+    """Find the innermost frame outside this package; None where every frame is ours."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        ours = _ours.get(file)
+        if ours is None:
+            ours = _ours[file] = file.startswith("<") or _in_package(file)
+        if not ours:
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None
+
+
+def site_loc(site: Site) -> Loc:
+    """Turn a site into the span of source it stands for."""
+    code, lasti = site
+    line, end_line, column, end = next(islice(code.co_positions(), lasti // 2, None), (None,) * 4)
+    same = end_line in (None, line)
+    return Loc(code.co_filename, line or code.co_firstlineno, column or 0, end if same else None)
+
+
+def caller_loc() -> Loc | None:
     """Find the innermost frame outside this package: the user's own line.
 
     Returns None where every frame is ours.
     """
-    root = os.path.dirname(os.path.abspath(__file__)) + os.sep
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if not os.path.abspath(file).startswith(root) and not file.startswith("<"):
-            positions = list(frame.f_code.co_positions())
-            at = frame.f_lasti // 2
-            line, end_line, column, end = positions[at] if at < len(positions) else (None,) * 4
-            line = line or frame.f_lineno
-            same = end_line in (None, line)
-            return Loc(file, line, column or 0, end if same else None)
-        frame = frame.f_back
-    return None
+    site = caller_site()
+    return None if site is None else site_loc(site)
+
+
+def _in_package(file: str) -> bool:
+    return os.path.abspath(file).startswith(os.path.dirname(os.path.abspath(__file__)) + os.sep)
 
 
 class WorkshopError(Exception):
@@ -125,7 +147,7 @@ class LaunchError(WorkshopError):
     """A launch breaks a device limit, or its arguments do not fit the kernel."""
 
 
-class GraphError(WorkshopError):
+class GraphError(WorkshopError, ValueError):
     """A graph op was given values it has no meaning for."""
 
 

@@ -1,0 +1,15 @@
+"""What the author of a custom op imports: `register`, the tensors an op is given, `foreach`."""
+
+from workshop.compiler.library import KernelLibrary
+from workshop.compiler.registry import OpKernel, TensorSpec, register
+from workshop.compiler.tensors import DeviceContextPtr, InputTensor, OutputTensor
+
+__all__ = [
+    "DeviceContextPtr",
+    "InputTensor",
+    "KernelLibrary",
+    "OpKernel",
+    "OutputTensor",
+    "TensorSpec",
+    "register",
+]
