@@ -1,0 +1,205 @@
+"""From a plan to machine code: assembles the LLVM module, optimises it, keeps object code on disk, and loads it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workshop.gpu import ir
+from workshop.gpu.cpu.blocks import Blocks
+from workshop.gpu.cpu.frame import Site
+from workshop.gpu.regions import Plan, plan
+
+MAGIC = b"workshop object 1\n"
+ATTRIBUTES = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" "no-trapping-math"="true"'
+# Keeps the lowest (place, block, thread); place counts in order of evaluation, so the first fault wins.
+FAULT = """
+define internal void @fault(ptr %record, i64 %site, i64 %block, i64 %first, i64 %bits, ptr %index, i64 %rank, i64 %pitch, i64 %step) cold noinline nounwind {
+  %lane = call i64 @llvm.cttz.i64(i64 %bits, i1 false)
+  %thread = add i64 %first, %lane
+  %record1 = getelementptr i64, ptr %record, i64 1
+  %record2 = getelementptr i64, ptr %record, i64 2
+  %s = load i64, ptr %record
+  %b = load i64, ptr %record1
+  %t = load i64, ptr %record2
+  %s_lt = icmp slt i64 %site, %s
+  %s_eq = icmp eq i64 %site, %s
+  %b_lt = icmp slt i64 %block, %b
+  %b_eq = icmp eq i64 %block, %b
+  %t_lt = icmp slt i64 %thread, %t
+  %bt = and i1 %b_eq, %t_lt
+  %bt_lt = or i1 %b_lt, %bt
+  %same = and i1 %s_eq, %bt_lt
+  %better = or i1 %s_lt, %same
+  br i1 %better, label %take, label %done
+take:
+  store i64 %site, ptr %record
+  store i64 %block, ptr %record1
+  store i64 %thread, ptr %record2
+  %at0 = mul i64 %lane, %step
+  br label %copy
+copy:
+  %d = phi i64 [ 0, %take ], [ %next, %copy ]
+  %row = mul i64 %d, %pitch
+  %at = add i64 %row, %at0
+  %from = getelementptr i64, ptr %index, i64 %at
+  %value = load i64, ptr %from
+  %slot = add i64 %d, 3
+  %to = getelementptr i64, ptr %record, i64 %slot
+  store i64 %value, ptr %to
+  %next = add i64 %d, 1
+  %more = icmp slt i64 %next, %rank
+  br i1 %more, label %copy, label %done
+done:
+  ret void
+}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Machine code of one specialisation and what its numbers mean."""
+
+    run: Any  # (lo, hi, args, record, cancel, scratch, prints), all integers; a ctypes function, so without the GIL
+    sites: list[Site]
+    scratch: int
+    print_width: int
+    engine: Any
+
+
+class Writing:
+    """One kernel written as LLVM IR, before LLVM has seen it."""
+
+    def __init__(self, function: ir.Function) -> None:
+        self.plan: Plan = plan(function)
+        blocks = Blocks(self.plan)
+        self.frame = blocks.frame
+        t = blocks.t
+        t.declared["llvm.cttz.i64"] = "declare i64 @llvm.cttz.i64(i64, i1)"
+        pointers = ", ".join(f"ptr {'' if n == 'cancel' else 'noalias '}%{n}" for n in (
+            "args", "record", "cancel", "scratch", "prints"
+        ))  # fmt: skip
+        head = f"define void @launch_range(i64 %lo, i64 %hi, {pointers}) #0 {{\nentry:"
+        lines = [head, *t.head, *t.lines, "  ret void", "}", FAULT, *t.declared.values()]
+        self.text = "\n".join([*lines, f"attributes #0 = {{ {ATTRIBUTES} }}", *t.metadata, ""])
+
+
+def compiled(function: ir.Function, key: str) -> Compiled:
+    """Compile a kernel, or fetch its machine code from the disk."""
+    writing = Writing(function)
+    name = hashlib.sha256(f"{key} {_environment()} {writing.text}".encode()).hexdigest()[:40]
+    path = cache_folder() / f"{name}.o"
+    code = _read(path)
+    if code is None:
+        code = _machine().emit_object(optimised(writing.text))
+        _write(path, code)
+    address, engine = _load(code)
+    kind = ctypes.CFUNCTYPE(None, *([ctypes.c_int64] * 7))
+    frame = writing.frame
+    return Compiled(kind(address), frame.sites, frame.scratch, frame.print_width, engine)
+
+
+def optimised(text: str) -> Any:
+    """Run LLVM's passes over a module's text."""
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(text, llvm.create_context())
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = tuning.slp_vectorization = False  # the lanes are already vectors
+    builder = llvm.create_pass_builder(_machine(), tuning)
+    builder.getModulePassManager().run(module, builder)
+    return module
+
+
+def cache_folder() -> Path:
+    """Return where machine code is kept: WORKSHOP_CACHE, else the user's cache folder."""
+    named = os.environ.get("WORKSHOP_CACHE")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "workshop"
+
+
+def assembly(function: ir.Function) -> str:
+    """Return the machine code of a kernel as assembly text."""
+    return str(_machine().emit_assembly(optimised(Writing(function).text)))
+
+
+@functools.cache
+def _machine() -> Any:
+    import llvmlite.binding as llvm
+
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
+    )
+
+
+@functools.cache
+def _environment() -> str:
+    """Name everything besides the kernel that decides its machine code."""
+    import llvmlite.binding as llvm
+
+    ours = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    cpu = f"{llvm.get_process_triple()} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
+    return f"{llvm.llvm_version_info} {cpu} {hashlib.sha256(ours).hexdigest()}"
+
+
+def _load(code: bytes) -> tuple[int, Any]:
+    import llvmlite.binding as llvm
+
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly("", llvm.create_context()), _machine_for_engine())
+    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine.get_function_address("launch_range"), engine
+
+
+def _machine_for_engine() -> Any:
+    import llvmlite.binding as llvm
+
+    _machine()
+    return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+
+
+def _read(path: Path) -> bytes | None:
+    """Read an object file; one that is damaged is thrown away."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    body = data[len(MAGIC) + 32 :]
+    if data.startswith(MAGIC) and data[len(MAGIC) : len(MAGIC) + 32] == hashlib.sha256(body).digest():
+        return body
+    path.unlink(missing_ok=True)
+    return None
+
+
+def _write(path: Path, code: bytes) -> None:
+    """Put an object file in place as a whole; where the folder cannot be written, the next process compiles again."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent)
+    except OSError:
+        return
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(MAGIC + hashlib.sha256(code).digest() + code)
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+
+
