@@ -3,8 +3,9 @@
 Two questions, asked by the cpu back end at two widths:
 
 - `Flow`: when is each variable read and written, and does one write dominate every read?
-- `Shapes`: how does a value differ among threads that run side by side along x? Stride 0 is uniform, k means thread
-  t + 1 has k more than thread t, None is anything else. With no axis known the answer is "uniform in the block or not".
+- `Shapes`: how does a value differ among threads that run side by side along x? Stride 0 is uniform, k means
+  thread t + 1 has k more than thread t, None is anything else. With no axis known the answer is "uniform in
+  the block or not".
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Flow:
             return None
         write = writes[0]
         after = all(e.time >= write.time and e.chain[: len(write.chain)] == write.chain for e in events)
-        return writes[0].stmt if after else None  # type: ignore[return-value]
+        return writes[0].stmt if after else None
 
     def written_at_top(self, name: str) -> bool:
         """True where the only write of a variable lies in no branch and no loop."""
@@ -107,13 +108,17 @@ class Flow:
 class Shapes:
     """How values differ among neighbouring threads; `axes` gives the stride of each thread_idx axis.
 
-    `strides` holds every variable's shape, `divergent` the ids of statements whose threads may part inside them, and
-    `parted` the labels of blocks that some threads of a group may leave before others. Variables in `varying` are
-    taken as anything from the start.
+    `strides` holds every variable's shape, `divergent` the ids of statements whose threads may part
+    inside them, and `parted` the labels of blocks that some threads of a group may leave before others.
+    Variables in `varying` are taken as anything from the start.
     """
 
     def __init__(
-        self, function: ir.Function, flow: Flow, axes: Mapping[str, Stride], varying: frozenset[str] = frozenset()
+        self,
+        function: ir.Function,
+        flow: Flow,
+        axes: Mapping[str, Stride],
+        varying: frozenset[str] = frozenset(),
     ) -> None:
         self.flow, self.axes = flow, axes
         self.strides: dict[str, Stride] = dict.fromkeys(varying)
@@ -156,8 +161,12 @@ class Shapes:
             case ir.Assign():
                 self._write(stmt.name, self.of(stmt.value), stmt, around)
             case ir.Leave():
-                target = next(n for n, s in enumerate(around) if isinstance(s, ir.Block) and s.label == stmt.label)
-                if stmt.label not in self.parted and any(id(s) in self.divergent for s in around[target + 1 :]):
+                target = next(
+                    n for n, s in enumerate(around) if isinstance(s, ir.Block) and s.label == stmt.label
+                )
+                if stmt.label not in self.parted and any(
+                    id(s) in self.divergent for s in around[target + 1 :]
+                ):
                     self.parted.add(stmt.label)
                     self._mark(around[target])
             case ir.If() | ir.While():

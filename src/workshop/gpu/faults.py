@@ -41,7 +41,7 @@ def bounds_error(
 
 
 def barrier_error(arrived: int, expected: int, loc: Loc, block: Dim3, thread: Dim3) -> BarrierError:
-    """Build the error for a barrier that only some threads of a block reach; `thread` is the lowest one missing."""
+    """Build the error for a barrier that only some threads reach; `thread` is the lowest one missing."""
     message = (
         f"barrier() reached by {arrived} of {expected} threads of block {block}; "
         f"thread {thread} never arrives.\n"

@@ -1,7 +1,8 @@
 """The second, small IR of the cpu back end: a kernel cut at its barriers.
 
-Code between barriers is a `Region`, one loop nest over the threads of the block. What holds a barrier stays around the
-regions: taken by the block as a whole where all threads agree by construction, else under one mask per thread.
+Code between barriers is a `Region`, one loop nest over the threads of the block. What holds a barrier
+stays around the regions: taken by the block as a whole where all threads agree by construction, else
+under one mask per thread.
 """
 
 from __future__ import annotations
@@ -86,8 +87,9 @@ Parts = tuple[Part, ...]
 class Plan:
     """A kernel ready for the cpu: its parts and where each variable and array lives.
 
-    Variables are recomputed from ids wherever they are used (`pure`), kept once per block (`shared_by_block`), kept in
-    one element per thread because they live across a barrier (`crossing`), or else registers of their region.
+    Variables are recomputed from ids wherever they are used (`pure`), kept once per block
+    (`shared_by_block`), kept in one element per thread because they live across a barrier (`crossing`),
+    or else registers of their region.
     """
 
     function: ir.Function
@@ -131,7 +133,7 @@ def plan(function: ir.Function) -> Plan:
 
 
 def walk_regions(parts: Parts, looped: bool = False) -> Iterator[tuple[ir.Body, bool]]:
-    """Yield each body that runs per thread (masked conditions too), and whether the block may run it again."""
+    """Yield each body that runs per thread (masked conditions too), and whether it may run again."""
     for part in parts:
         match part:
             case Region():

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from workshop.dtype import DType
 from workshop.gpu import ir
 from workshop.gpu.analysis import Shapes
-from workshop.gpu.cpu.corners import Corners, Interval
+from workshop.gpu.cpu.corners import Corners
 from workshop.gpu.cpu.frame import Frame, Proof
+from workshop.gpu.cpu.intervals import Interval
 from workshop.gpu.cpu.lanes import Expressions, Group
 from workshop.gpu.cpu.maths import any_lane
 from workshop.gpu.cpu.text import Op, Text, constant, integer
@@ -37,6 +38,7 @@ class Blocks:
         self.frame = Frame(self.t, plan, shapes, lanes)
         self.ends: dict[str, str] = {}
         self.stop = ""
+        self.corners: dict[int, Corners] = {}  # by id of a region's body, for whoever prints them
         self.frame.open_arguments()
         self.frame.open_allocations()
         self._flat() if plan.flat else self._one_by_one()
@@ -45,14 +47,14 @@ class Blocks:
 
     def _one_by_one(self) -> None:
         t, frame = self.t, self.frame
-        with t.loop(Op("i64", 0, "%lo"), Op("i64", 0, "%hi"), 1, "block", unroll=False) as b:
-            with t.when(self._not_cancelled()):
-                frame.block_number = b
-                frame.block = self._ids(b)
-                self.stop = t.label("block_stop")
-                self.parts(self.plan.parts)
-                t.jump(self.stop)
-                t.place(self.stop)
+        lo, hi = Op("i64", 0, "%lo"), Op("i64", 0, "%hi")
+        with t.loop(lo, hi, 1, "block", unroll=False) as b, t.when(self._not_cancelled()):
+            frame.block_number = b
+            frame.block = self._ids(b)
+            self.stop = t.label("block_stop")
+            self.parts(self.plan.parts)
+            t.jump(self.stop)
+            t.place(self.stop)
 
     def _ids(self, b: Op) -> dict[str, Op]:
         t, grid = self.t, self.frame.grid
@@ -64,7 +66,7 @@ class Blocks:
         return self.t.compare("icmp eq", flag, Op("i8", 0, "0"))
 
     def _flat(self) -> None:
-        """Walk rows of blocks: without barriers and shared memory, blocks of a row may run row of threads by row."""
+        """Walk rows of blocks: with no barrier, a row of blocks may run one row of threads at a time."""
         t, frame = self.t, self.frame
         now = t.alloca("i64", 8)
         t.store(Op("i64", 0, "%lo"), now)
@@ -105,7 +107,7 @@ class Blocks:
         t.branch(t.compare("icmp sgt", e, p), test, again)
         t.place(test)
         moving = {"x": Interval(p, t.same("sub", e, integer(1)), 32)}
-        corners = Corners(self.frame, part.body, moving)
+        corners = self.corners[id(part.body)] = Corners(self.frame, part.body, moving)
         t.branch(self._all(corners.tests), fast, again)
         t.place(fast)
         self._threads(part.body, corners.proof, (p, e, before))
@@ -143,7 +145,10 @@ class Blocks:
         """Write loops over z, y and groups along x; with a row, over its blocks between y and x."""
         t, frame = self.t, self.frame
         x, y, z = self.plan.function.block
-        with t.loop(integer(0), integer(z), 1, "z", False) as tz, t.loop(integer(0), integer(y), 1, "y", False) as ty:
+        with (
+            t.loop(integer(0), integer(z), 1, "z", False) as tz,
+            t.loop(integer(0), integer(y), 1, "y", False) as ty,
+        ):
             line = t.same("add", t.same("mul", tz, integer(y)), ty)
             if row is None:
                 self._line(proof, write, (ty, tz, line))
@@ -197,7 +202,7 @@ class Blocks:
 
     def _region(self, body: ir.Body) -> None:
         t = self.t
-        corners = Corners(self.frame, body, {})
+        corners = self.corners[id(body)] = Corners(self.frame, body, {})
         if not corners.tests:
             return self._threads(body, corners.proof)
         if any(test.ref == "false" for test in corners.tests):
@@ -279,7 +284,7 @@ class Blocks:
         if part.masked:
             self.frame.masks.pop()
 
-    # -- masks of a block: bits for each group of threads, for control flow on which threads differ around a barrier
+    # -- masks of a block, bits for each group of threads: for branches around barriers where threads differ
 
     def _masked_choice(self, part: Choice) -> None:
         then, orelse = self._new_mask(), self._new_mask()
@@ -300,7 +305,7 @@ class Blocks:
         return mask
 
     def _narrow_masks(self, condition: ir.Expr, targets: tuple[Op, ...]) -> list[Op]:
-        """Store the lanes in which a condition holds (and, in a second mask, does not); tell whether any is on."""
+        """Store the lanes in which a condition holds (second: does not); tell whether any is on."""
         t, n = self.t, self.frame.lanes
         flags = [t.alloca("i1", 1) for _ in targets]
         for flag in flags:
@@ -342,7 +347,9 @@ class Blocks:
             on = threads.mask()
             assert on is not None
             bits = t.convert("zext", t.op(f"i{n}", 0, f"bitcast {on} to i{n}"), "i64")
-            t.store(t.same("add", t.load("i64", 0, arrived), t.call("i64", 0, "llvm.ctpop.i64", bits)), arrived)
+            t.store(
+                t.same("add", t.load("i64", 0, arrived), t.call("i64", 0, "llvm.ctpop.i64", bits)), arrived
+            )
             lane = t.call("i64", 0, "llvm.cttz.i64", t.same("xor", bits, integer(-1)), Op("i1", 0, "false"))
             valid = t.intrinsic("smin", integer(n), t.same("sub", integer(x), threads.group.x))
             before = t.load("i64", 0, missing)
@@ -359,7 +366,8 @@ class Blocks:
             site, record = integer(self.frame.site(stmt)), self.frame.record
             thread = t.load("i64", 0, missing)
             args = (record, site, self.frame.block_number, thread, integer(1), self.frame.indices)
-            t.line(f"call void @fault({', '.join(str(o) for o in (*args, integer(1), integer(1), integer(0)))})")
+            t.line(
+                f"call void @fault({', '.join(str(o) for o in (*args, integer(1), integer(1), integer(0)))})"
+            )
             t.jump(self.stop)
             t.place(t.label("after"))
-

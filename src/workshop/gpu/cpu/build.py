@@ -1,4 +1,4 @@
-"""From a plan to machine code: assembles the LLVM module, optimises it, keeps object code on disk, and loads it."""
+"""From a plan to machine code: assembles the LLVM module, optimises it, keeps it on disk, and loads it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ MAGIC = b"workshop object 1\n"
 ATTRIBUTES = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512" "no-trapping-math"="true"'
 # Keeps the lowest (place, block, thread); place counts in order of evaluation, so the first fault wins.
 FAULT = """
-define internal void @fault(ptr %record, i64 %site, i64 %block, i64 %first, i64 %bits, ptr %index, i64 %rank, i64 %pitch, i64 %step) cold noinline nounwind {
+define internal void @fault(ptr %record, i64 %site, i64 %block, i64 %first, i64 %bits,
+                            ptr %index, i64 %rank, i64 %pitch, i64 %step) cold noinline nounwind {
   %lane = call i64 @llvm.cttz.i64(i64 %bits, i1 false)
   %thread = add i64 %first, %lane
   %record1 = getelementptr i64, ptr %record, i64 1
@@ -67,7 +68,7 @@ done:
 class Compiled:
     """Machine code of one specialisation and what its numbers mean."""
 
-    run: Any  # (lo, hi, args, record, cancel, scratch, prints), all integers; a ctypes function, so without the GIL
+    run: Any  # (lo, hi, args, record, cancel, scratch, prints), integers; ctypes lets go of the GIL
     sites: list[Site]
     scratch: int
     print_width: int
@@ -80,7 +81,7 @@ class Writing:
     def __init__(self, function: ir.Function) -> None:
         self.plan: Plan = plan(function)
         blocks = Blocks(self.plan)
-        self.frame = blocks.frame
+        self.frame, self.corners = blocks.frame, blocks.corners
         t = blocks.t
         t.declared["llvm.cttz.i64"] = "declare i64 @llvm.cttz.i64(i64, i1)"
         pointers = ", ".join(f"ptr {'' if n == 'cancel' else 'noalias '}%{n}" for n in (
@@ -108,12 +109,12 @@ def compiled(function: ir.Function, key: str) -> Compiled:
 
 def optimised(text: str) -> Any:
     """Run LLVM's passes over a module's text."""
-    import llvmlite.binding as llvm
+    import llvmlite.binding as binding
 
-    module = llvm.parse_assembly(text, llvm.create_context())
-    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    module = binding.parse_assembly(text, binding.create_context())
+    tuning = binding.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = False  # the lanes are already vectors
-    builder = llvm.create_pass_builder(_machine(), tuning)
+    builder = binding.create_pass_builder(_machine(), tuning)
     builder.getModulePassManager().run(module, builder)
     return module
 
@@ -132,47 +133,55 @@ def cache_folder() -> Path:
     return base / "workshop"
 
 
-def assembly(function: ir.Function) -> str:
+def llvm(function: ir.Function) -> str:
+    """Return the optimised LLVM IR of a kernel."""
+    return str(optimised(Writing(function).text))
+
+
+def asm(function: ir.Function) -> str:
     """Return the machine code of a kernel as assembly text."""
     return str(_machine().emit_assembly(optimised(Writing(function).text)))
 
 
 @functools.cache
 def _machine() -> Any:
-    import llvmlite.binding as llvm
+    import llvmlite.binding as binding
 
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_triple(llvm.get_process_triple())
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    target = binding.Target.from_triple(binding.get_process_triple())
     return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=3, jit=True
+        cpu=binding.get_host_cpu_name(), features=binding.get_host_cpu_features().flatten(), opt=3, jit=True
     )
 
 
 @functools.cache
 def _environment() -> str:
     """Name everything besides the kernel that decides its machine code."""
-    import llvmlite.binding as llvm
+    import llvmlite.binding as binding
 
     ours = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
-    cpu = f"{llvm.get_process_triple()} {llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
-    return f"{llvm.llvm_version_info} {cpu} {hashlib.sha256(ours).hexdigest()}"
+    cpu = f"{binding.get_host_cpu_name()} {binding.get_host_cpu_features().flatten()}"
+    target = f"{binding.llvm_version_info} {binding.get_process_triple()}"
+    return f"{target} {cpu} {hashlib.sha256(ours).hexdigest()}"
 
 
 def _load(code: bytes) -> tuple[int, Any]:
-    import llvmlite.binding as llvm
+    import llvmlite.binding as binding
 
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly("", llvm.create_context()), _machine_for_engine())
-    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
+    engine = binding.create_mcjit_compiler(
+        binding.parse_assembly("", binding.create_context()), _machine_for_engine()
+    )
+    engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return engine.get_function_address("launch_range"), engine
 
 
 def _machine_for_engine() -> Any:
-    import llvmlite.binding as llvm
+    import llvmlite.binding as binding
 
     _machine()
-    return llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(jit=True)
+    return binding.Target.from_triple(binding.get_process_triple()).create_target_machine(jit=True)
 
 
 def _read(path: Path) -> bytes | None:
@@ -189,7 +198,7 @@ def _read(path: Path) -> bytes | None:
 
 
 def _write(path: Path, code: bytes) -> None:
-    """Put an object file in place as a whole; where the folder cannot be written, the next process compiles again."""
+    """Put an object file in place as a whole; a folder that cannot be written keeps none."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent)
@@ -201,5 +210,3 @@ def _write(path: Path, code: bytes) -> None:
         os.replace(temporary, path)
     except OSError:
         Path(temporary).unlink(missing_ok=True)
-
-

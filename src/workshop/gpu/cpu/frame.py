@@ -1,28 +1,32 @@
-"""What the code of one kernel shares while it is being written: arguments, block ids, places of arrays and variables."""
+"""What the code of one kernel shares while it is written: arguments, ids, places of arrays and variables."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from workshop.dtype import DType
 from workshop.gpu import ir
 from workshop.gpu.analysis import Shapes
-from workshop.gpu.cpu.text import MEMORY, REGISTER, Op, Text, integer, vector
+from workshop.gpu.cpu.text import MEMORY, REGISTER, Op, Text, integer, number, vector
 from workshop.gpu.regions import Plan
 
 STACK_LIMIT = 128 * 1024
 AXES = ("x", "y", "z")
+KINDS: dict[type, str] = {ir.Load: "read", ir.Store: "write", ir.Sync: "barrier", ir.Print: "print"}
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """Where an array's elements are: base + the sum of index * stride, in elements; extents and strides are i64."""
+    """Where an array's elements are: base + the sum of index * stride, in elements; all are i64."""
 
     memory: ir.Memory
     base: Op
     shape: tuple[Op, ...]
     strides: tuple[Op, ...]
-    pitch: int = 0  # local arrays: elements between two elements of one thread; neighbouring threads lie side by side
+    pitch: int = (
+        0  # local arrays: elements between two elements of one thread; neighbouring threads lie side by side
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,15 @@ class Frame:
         x, y, z = plan.function.block
         self.per_row = -(-x // lanes)
         self.groups = self.per_row * y * z
-        self.scopes: dict[str, int] = {}  # blocks around barriers that threads leave one by one: their mask's depth
+        self.scopes: dict[
+            str, int
+        ] = {}  # blocks around barriers that threads leave one by one: their mask's depth
         self.print_width = 3 + max(
-            (sum(isinstance(p, ir.Expr) for p in n.parts) for n in ir.walk(plan.function.body) if isinstance(n, ir.Print)),
+            (
+                sum(isinstance(p, ir.Expr) for p in n.parts)
+                for n in ir.walk(plan.function.body)
+                if isinstance(n, ir.Print)
+            ),
             default=0,
         )
         self._number_sites()
@@ -110,9 +120,11 @@ class Frame:
             if isinstance(p, ir.Scalar):
                 raw = "i8" if p.dtype is DType.bool else REGISTER[p.dtype]
                 value = take(raw)
-                self.scalars[p.name] = self.t.compare("icmp ne", value, Op("i8", 0, "0")) if raw == "i8" and (
-                    p.dtype is DType.bool
-                ) else value
+                self.scalars[p.name] = (
+                    self.t.compare("icmp ne", value, Op("i8", 0, "0"))
+                    if raw == "i8" and (p.dtype is DType.bool)
+                    else value
+                )
                 continue
             base = take("ptr")
             shape = tuple(take("i64") for _ in p.shape)
@@ -141,15 +153,29 @@ class Frame:
         for extent in reversed(shape[1:]):
             known, last = number(extent), number(strides[-1])
             both = known is not None and last is not None
-            strides.append(integer((known or 0) * (last or 0)) if both else self.t.same("mul", strides[-1], extent))
+            strides.append(
+                integer((known or 0) * (last or 0)) if both else self.t.same("mul", strides[-1], extent)
+            )
         return tuple(reversed(strides))
 
     def _number_sites(self) -> None:
-        for node in ir.walk(self.plan.function.body):
-            kind = {ir.Load: "read", ir.Store: "write", ir.Sync: "barrier", ir.Print: "print"}.get(type(node))  # type: ignore[call-overload]
+        for node in evaluated(self.plan.function.body):
+            kind = KINDS.get(type(node))
             if kind is not None and id(node) not in self._numbers:
                 self._numbers[id(node)] = len(self.sites)
                 self.sites.append(Site(kind, node))
+
+
+def evaluated(body: ir.Body) -> Iterator[ir.Node]:
+    """Yield every node after what it needs: in order of evaluation, loops once."""
+
+    def visit(node: ir.Node) -> Iterator[ir.Node]:
+        for child in ir.children(node):
+            yield from visit(child)
+        yield node
+
+    for stmt in body:
+        yield from visit(stmt)
 
 
 def stored(dtype: DType) -> str:
@@ -163,8 +189,3 @@ def elements(memory: ir.Memory) -> int:
     for extent in memory.shape:
         count *= extent or 0
     return count
-
-
-def number(op: Op) -> int | None:
-    """Return the value of an integer constant."""
-    return int(op.ref) if op.ref.lstrip("-").isdigit() else None

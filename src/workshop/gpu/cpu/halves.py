@@ -1,7 +1,7 @@
 """float16 and bfloat16 by our own bit code: LLVM's conversions crash on CPUs without F16C.
 
-In registers a 16-bit float is the float32 of the same value; `rounded` makes one out of any float32 (to nearest, ties to
-even), `pack` and `unpack` go to and from the 16 stored bits.
+In registers a 16-bit float is the float32 of the same value; `rounded` makes one out of any float32 (to
+nearest, ties to even), `pack` and `unpack` go to and from the 16 stored bits.
 """
 
 from __future__ import annotations
@@ -80,9 +80,7 @@ def _round_float16(t: Text, x: Op) -> Op:
     normal = t.same("and", t.same("add", size, t.same("add", tie, _i(x, 0xFFF))), _i(x, 0xFFFFE000))
     half = constant("float", x.lanes, 0.5)  # the unit of 0.5 in float32 is the smallest float16
     tiny = t.same("fsub", t.same("fadd", t.convert("bitcast", size, "float"), half), half)
-    out = t.select(
-        t.compare("icmp ult", size, _i(x, 0x38800000)), t.convert("bitcast", tiny, "i32"), normal
-    )
+    out = t.select(t.compare("icmp ult", size, _i(x, 0x38800000)), t.convert("bitcast", tiny, "i32"), normal)
     out = t.select(t.compare("icmp uge", out, _i(x, 0x47800000)), _i(x, 0x7F800000), out)
     out = t.select(t.compare("fcmp uno", x, x), size, out)
     return t.convert("bitcast", t.same("or", out, sign), "float")

@@ -1,7 +1,8 @@
 """Code of a group of threads that run side by side along x, one per lane of a vector.
 
-A value keeps its shape as long as it can: one scalar where all lanes agree, a scalar and a constant stride for indices, a
-vector else. Branches on which lanes differ run both ways under masks; loops go on while any lane does.
+A value keeps its shape as long as it can: one scalar where all lanes agree, a scalar and a constant
+stride for indices, a vector else. Branches on which lanes differ run both ways under masks; loops go on
+while any lane does.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from workshop.gpu.cpu.text import REGISTER, Op, Text, constant, integer
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value in every lane: stride 0 a scalar, k a scalar for lane 0 that grows by k a lane, None a vector."""
+    """A value in every lane: stride 0 a scalar, k a scalar that grows by k a lane, None a vector."""
 
     dtype: DType
     stride: Stride
@@ -115,8 +116,8 @@ class Expressions:
             case ir.Binary():
                 return self._binary(e)
             case ir.Compare():
-                a, b = self.alike(self.value(e.left), self.value(e.right))
-                return self._made(e.dtype, numbers.compare(t, e.op, e.left.dtype, a, b))
+                x, y = self.alike(self.value(e.left), self.value(e.right))
+                return self._made(e.dtype, numbers.compare(t, e.op, e.left.dtype, x, y))
             case ir.Logic():
                 return self._logic(e)
             case ir.Select():
@@ -125,7 +126,8 @@ class Expressions:
                 a = self.value(e.operand)
                 if e.operand.dtype is e.dtype:
                     return a
-                return self._made(e.dtype, numbers.cast(t, *self.alike(a), e.operand.dtype, e.dtype))
+                (x,) = self.alike(a)
+                return self._made(e.dtype, numbers.cast(t, x, e.operand.dtype, e.dtype))
             case ir.Call():
                 args = self.alike(*(self.value(a) for a in e.args))
                 return self._made(e.dtype, numbers.call(t, e.name, e.args[0].dtype, args))
@@ -240,7 +242,7 @@ class Expressions:
 
     @contextmanager
     def _one_inside(self, node: ir.Load | ir.Store, array: Array, index: list[Value]) -> Iterator[None]:
-        """Run what is written inside where a lane is on and an index that all lanes share lies in the array."""
+        """Run what is written inside where a lane is on and the lanes' one index lies in the array."""
         t = self.t
         done = t.label("done")
         if self.masks:
@@ -259,7 +261,7 @@ class Expressions:
         t.place(done)
 
     def _inside(self, node: ir.Load | ir.Store, array: Array, index: list[Value], mask: Op | None) -> Op:
-        """Test an access per lane; report lanes outside and return the lanes to go on with."""
+        """Test an access per lane; report lanes outside, return the others."""
         t = self.t
         ops = [self.spread(v) for v in index]
         ok = self.memory.inside(array, ops)
@@ -281,7 +283,12 @@ class Expressions:
             t.store(index, t.offset(self.frame.indices, "i64", integer(axis * pitch)), 8)
         first = self.group.first_thread if self.group else integer(0)
         head = (self.frame.record, integer(self.frame.site(node)), self.frame.block_number, first, bits)
-        tail = (self.frame.indices, integer(len(indices)), integer(pitch), integer(1 if indices[0].lanes else 0))
+        tail = (
+            self.frame.indices,
+            integer(len(indices)),
+            integer(pitch),
+            integer(1 if indices[0].lanes else 0),
+        )
         t.line(f"call void @fault({', '.join(str(o) for o in (*head, *tail))})")
 
     def _offset(self, array: Array, index: list[Value]) -> tuple[Op, Stride]:

@@ -1,48 +1,59 @@
 """Math words on scalars and vectors alike.
 
-float32 transcendentals are evaluated in float64 by polynomials fitted for this file (Chebyshev, relative error below
-2e-9) and rounded once, so results are within one unit in the last place, and subnormals, infinities and overflow need
-no cases of their own. float64 goes to the C library.
+float32 transcendentals are evaluated in float64 by polynomials fitted for this file (Chebyshev, relative
+error below 2e-9) and rounded once, so results are within one unit in the last place, and subnormals,
+infinities and overflow need no cases of their own. float64 goes to the C library.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from workshop.dtype import DType
 from workshop.gpu.cpu.text import Op, Text, constant, integer
 
 EXP2 = (
-    1.0, 0.6931472067028326, 0.24022650922288757, 0.05550327226670302, 0.009618056678524637, 0.0013400428177615838,
-    0.0001546144469856913,
+    1.0, 0.6931472067028326, 0.24022650922288757, 0.05550327226670302, 0.009618056678524637,
+    0.0013400428177615838, 0.0001546144469856913,
 )  # fmt: skip
 LOG2 = (
-    2.8853900817778504, 0.9617966941123531, 0.5770779426322548, 0.4122092271136529, 0.3199066703689245,
-    0.2828870394156083,
+    2.8853900817778504, 0.9617966941123531, 0.5770779426322548, 0.4122092271136529,
+    0.3199066703689245, 0.2828870394156083,
 )  # fmt: skip
 SIN = (
-    0.9999999999999957, -0.16666666666616622, 0.008333333323868534, -0.0001984126329340407, 2.7555270854294648e-06,
-    -2.4756483920178162e-08,
+    0.9999999999999957, -0.16666666666616622, 0.008333333323868534, -0.0001984126329340407,
+    2.7555270854294648e-06, -2.4756483920178162e-08,
 )  # fmt: skip
 COS = (
-    0.9999999999999444, -0.4999999999935029, 0.04166666654378641, -0.0013888880387304867, 2.4798927406774083e-05,
-    -2.7173332698723485e-07,
+    0.9999999999999444, -0.4999999999935029, 0.04166666654378641, -0.0013888880387304867,
+    2.4798927406774083e-05, -2.7173332698723485e-07,
 )  # fmt: skip
 TANH = (
-    0.9999999999948793, -0.3333333303215652, 0.133333045475298, -0.05395815374225322, 0.021708219464897288,
-    -0.007657372396617717,
+    0.9999999999948793, -0.3333333303215652, 0.133333045475298, -0.05395815374225322,
+    0.021708219464897288, -0.007657372396617717,
 )  # fmt: skip
 ERF_SMALL = (
-    1.1283791670946768, -0.3761263888963531, 0.11283791308604582, -0.026866133235095593, 0.005223783477189248,
-    -0.0008542637997087229, 0.0001195656256820733, -1.3909340021874599e-05, 1.058938064107502e-06,
+    1.1283791670946768, -0.3761263888963531, 0.11283791308604582, -0.026866133235095593,
+    0.005223783477189248, -0.0008542637997087229, 0.0001195656256820733, -1.3909340021874599e-05,
+    1.058938064107502e-06,
 )  # fmt: skip
 ERF_LARGE = (
-    0.999593047982555, 0.003267270355306891, -0.012252830409892758, 0.028187406266242877, -0.0436514785727652,
-    0.04638958373278701, -0.03186845073341878, 0.00957930563355203, 0.006637864138699411, -0.010411845236463657,
-    0.0046670288066926685, 0.0015429110747725804, -0.002032798774481577, 9.497238351300817e-05, 0.00025800609880068196,
+    0.999593047982555, 0.003267270355306891, -0.012252830409892758, 0.028187406266242877,
+    -0.0436514785727652, 0.04638958373278701, -0.03186845073341878, 0.00957930563355203,
+    0.006637864138699411, -0.010411845236463657, 0.0046670288066926685, 0.0015429110747725804,
+    -0.002032798774481577, 9.497238351300817e-05, 0.00025800609880068196,
 )  # fmt: skip
 ROUND = 1.5 * 2.0**52  # adding it leaves the nearest integer in the low bits
-PLAIN = {"floor": "floor", "ceil": "ceil", "trunc": "trunc", "round": "roundeven", "sqrt": "sqrt", "abs": "fabs", "fma": "fma"}
+PLAIN = {  # LLVM has these
+    "floor": "floor",
+    "ceil": "ceil",
+    "trunc": "trunc",
+    "round": "roundeven",
+    "sqrt": "sqrt",
+    "abs": "fabs",
+    "fma": "fma",
+}
 
 
 def call(t: Text, name: str, dtype: DType, args: list[Op]) -> Op:
@@ -115,7 +126,9 @@ def _log2(t: Text, x: Op) -> Op:
     out = _fma(t, s, p, t.convert("sitofp", exponent, "double"))
     out = t.select(t.compare("fcmp oeq", x, _f(x, math.inf)), x, out)
     out = t.select(t.compare("fcmp oeq", x, _f(x, 0.0)), _f(x, -math.inf), out)
-    return t.select(t.compare("fcmp uge", x, _f(x, 0.0)), t.select(t.compare("fcmp uno", x, x), x, out), _f(x, math.nan))
+    return t.select(
+        t.compare("fcmp uge", x, _f(x, 0.0)), t.select(t.compare("fcmp uno", x, x), x, out), _f(x, math.nan)
+    )
 
 
 def _log(t: Text, x: Op) -> Op:
@@ -133,7 +146,9 @@ def _trigonometric(t: Text, name: str, x: Op) -> Op:
     quadrant = t.convert("bitcast", shifted, "i64")
     if name == "cos":
         quadrant = t.same("add", quadrant, constant("i64", x.lanes, 1))
-    odd = t.compare("icmp ne", t.same("and", quadrant, constant("i64", x.lanes, 1)), constant("i64", x.lanes, 0))
+    odd = t.compare(
+        "icmp ne", t.same("and", quadrant, constant("i64", x.lanes, 1)), constant("i64", x.lanes, 0)
+    )
     sign = t.same("shl", t.same("and", quadrant, constant("i64", x.lanes, 2)), constant("i64", x.lanes, 62))
     bits = t.convert("bitcast", t.select(odd, cosine, sine), "i64")
     near = t.convert("bitcast", t.same("xor", bits, sign), "double")
@@ -173,7 +188,9 @@ def _pow(t: Text, x: Op, y: Op) -> Op:
     odd = t.same("and", whole, t.compare("fcmp one", t.intrinsic("trunc", half), half))
     negative = t.compare("icmp slt", t.convert("bitcast", x, "i64"), constant("i64", x.lanes, 0))
     out = t.select(t.same("and", negative, odd), t.same("fneg", out), out)
-    fraction = t.same("and", t.compare("fcmp olt", x, zero), t.compare("fcmp une", t.intrinsic("trunc", y), y))
+    fraction = t.same(
+        "and", t.compare("fcmp olt", x, zero), t.compare("fcmp une", t.intrinsic("trunc", y), y)
+    )
     fraction = t.same("and", fraction, t.compare("fcmp one", size, inf))
     lost = t.same("and", t.compare("fcmp uno", y, y), t.compare("fcmp une", x, one))
     return t.select(t.same("or", fraction, lost), _f(x, math.nan), out)
@@ -187,7 +204,7 @@ def any_lane(t: Text, mask: Op) -> Op:
     return t.compare("icmp ne", bits, Op(bits.scalar, 0, "0" if mask.lanes > 1 else "false"))
 
 
-SINGLE = {
+SINGLE: dict[str, Callable[..., Op]] = {
     "exp": _exp,
     "exp2": _exp2,
     "log": _log,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from workshop.dtype import DType
 from workshop.gpu.analysis import Stride
 from workshop.gpu.cpu import halves
-from workshop.gpu.cpu.frame import Array, Frame, number
-from workshop.gpu.cpu.text import MEMORY, Op, constant, integer, mangle
+from workshop.gpu.cpu.frame import Array, Frame
+from workshop.gpu.cpu.text import MEMORY, Op, constant, integer, mangle, number
 
 Offset = tuple[Op, Stride]
 

@@ -55,7 +55,9 @@ def call(t: Text, name: str, dtype: DType, args: list[Op]) -> Op:
     if name == "abs" and not dtype.is_float():
         if not dtype.is_signed_integral():
             return args[0]
-        return t.call(args[0].scalar, args[0].lanes, f"llvm.abs.{mangle(args[0])}", args[0], Op("i1", 0, "false"))
+        return t.call(
+            args[0].scalar, args[0].lanes, f"llvm.abs.{mangle(args[0])}", args[0], Op("i1", 0, "false")
+        )
     out = maths.call(t, name, dtype, args)
     return out if out.scalar == "i1" else finish(t, dtype, out)
 
@@ -131,7 +133,9 @@ def _divide(t: Text, op: ir.BinaryOp, dtype: DType, a: Op, b: Op, divisor: int |
     unsafe = nothing
     if signed:  # the most negative number over -1 wraps to itself
         lowest = t.compare("icmp eq", a, constant(a.scalar, a.lanes, -(1 << (dtype.bits - 1))))
-        unsafe = t.same("or", nothing, t.same("and", lowest, t.compare("icmp eq", b, constant(b.scalar, b.lanes, -1))))
+        unsafe = t.same(
+            "or", nothing, t.same("and", lowest, t.compare("icmp eq", b, constant(b.scalar, b.lanes, -1)))
+        )
     by = t.select(unsafe, one, b)
     quotient = t.same("sdiv" if signed else "udiv", a, by)
     rest = t.same("sub", a, t.same("mul", quotient, by))
@@ -141,4 +145,3 @@ def _divide(t: Text, op: ir.BinaryOp, dtype: DType, a: Op, b: Op, divisor: int |
         quotient = t.same("sub", quotient, t.select(down, one, zero))
         rest = t.same("add", rest, t.select(down, by, zero))
     return t.select(nothing, zero, rest if op == "mod" else quotient)
-

@@ -11,7 +11,7 @@ from workshop.dtype import DType
 
 INTEGER = {d: f"i{d.bits}" for d in DType if not d.is_float()}
 REGISTER = INTEGER | {
-    # 16-bit floats are kept as the float32 of the same value: every operation on them is in float32, then rounded
+    # 16-bit floats are kept as the float32 of the same value: operations are in float32, then rounded
     DType.float16: "float",
     DType.bfloat16: "float",
     DType.float32: "float",
@@ -186,7 +186,7 @@ class Text:
     def no_unroll(self) -> str:
         """Return the metadata of a loop's back edge that keeps it a loop."""
         node = len(self.metadata)
-        self.metadata.append(f'!{node} = distinct !{{!{node}, !{node + 1}}}')
+        self.metadata.append(f"!{node} = distinct !{{!{node}, !{node + 1}}}")
         self.metadata.append(f'!{node + 1} = !{{!"llvm.loop.unroll.disable"}}')
         return f", !llvm.loop !{node}"
 
@@ -197,6 +197,11 @@ class Text:
 def integer(value: int) -> Op:
     """Make an i64 constant."""
     return Op("i64", 0, str(value))
+
+
+def number(op: Op) -> int | None:
+    """Return the value of an integer constant."""
+    return int(op.ref) if op.ref.lstrip("-").isdigit() else None
 
 
 def mangle(op: Op) -> str:

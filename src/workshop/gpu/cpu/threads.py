@@ -295,7 +295,8 @@ class Threads(Expressions):
         if v.dtype.is_float():
             op = numbers.cast(self.t, op, DType.float32, DType.float64) if op.scalar == "float" else op
             return self.t.convert("bitcast", op, "i64")
-        return op if op.scalar == "i64" else self.t.convert(
-            "sext" if v.dtype.is_signed_integral() else "zext", op, "i64"
+        return (
+            op
+            if op.scalar == "i64"
+            else self.t.convert("sext" if v.dtype.is_signed_integral() else "zext", op, "i64")
         )
-

@@ -1,0 +1,216 @@
+"""Runs launches as machine code: finds or compiles a kernel, packs arguments, reads faults and prints."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from workshop.dtype import DType
+from workshop.errors import KernelFault, LaunchError
+from workshop.gpu import ir
+from workshop.gpu.cpu.build import Compiled, compiled
+from workshop.gpu.cpu.pool import Pool, threads_to_use
+from workshop.gpu.faults import barrier_error, bounds_error, printed
+from workshop.gpu.launch import PRINT_LIMIT, HostArray, Launch, Printed, unlinear
+
+NO_FAULT = (1 << 63) - 1
+RECORD_WORDS = 16
+FORMATS = {
+    DType.bool: "?7x", DType.int8: "b7x", DType.int16: "h6x", DType.int32: "i4x", DType.int64: "q",
+    DType.uint8: "B7x", DType.uint16: "H6x", DType.uint32: "I4x", DType.uint64: "Q",
+    DType.float16: "f4x", DType.bfloat16: "f4x", DType.float32: "f4x", DType.float64: "d",
+}  # fmt: skip
+
+
+class CpuBackend:
+    """Compiles kernels for this machine's CPU and runs them on all its cores.
+
+    >>> CpuBackend()
+    CpuBackend()
+    """
+
+    def __init__(self) -> None:
+        self._pool = Pool(threads_to_use())
+        self._kernels: dict[str, Prepared] = {}
+        self._compiling = threading.Lock()
+
+    def __repr__(self) -> str:
+        return "CpuBackend()"
+
+    def run(self, launch: Launch) -> None:
+        """Run every block; raise the launch's KernelFault, if any, after all blocks have ended."""
+        prepared = self._kernels.get(launch.key) or self._prepare(launch)
+        prepared.run(launch, self._pool)
+
+    def _prepare(self, launch: Launch) -> Prepared:
+        with self._compiling:
+            if launch.key not in self._kernels:
+                made = compiled(launch.function, launch.key)
+                self._kernels[launch.key] = Prepared(launch.function, made)
+            return self._kernels[launch.key]
+
+
+class Prepared:
+    """One compiled kernel and how to call it."""
+
+    def __init__(self, function: ir.Function, code: Compiled) -> None:
+        self.function, self.code = function, code
+        self.prints = any(isinstance(n, ir.Print) for n in ir.walk(function.body))
+        self.loops = any(isinstance(n, ir.While) for n in ir.walk(function.body))
+        self._packer = struct.Struct("<3q" + "".join(_format(p) for p in function.params))
+
+    def run(self, launch: Launch, pool: Pool) -> None:
+        """Run all blocks, then raise the first fault."""
+        arguments = self._pack(launch)
+        x, y, z = launch.grid
+        count = x * y * z
+        workers = 1 if self.prints or count == 1 else pool.size
+        records = np.full((workers, RECORD_WORDS), NO_FAULT, np.int64)
+        scratch = np.empty(workers * self.code.scratch + 64, np.uint8)
+        prints = self._print_buffer()
+        flag = Flag(launch.cancel) if self.loops else NEVER
+        run, args, record = self.code.run, _address(arguments), _address(records)
+        cancel, room, page = flag.address, _address(scratch), _address(prints)
+        room += -room % 64
+        size = self.code.scratch
+
+        def work(worker: int, lo: int, hi: int) -> None:
+            at = record + worker * RECORD_WORDS * 8
+            run(lo, hi, args, at, cancel, room + worker * size, page)
+
+        with flag:
+            if workers == 1:
+                work(0, 0, count)
+            else:
+                pool.run(work, count, x)
+        if self.prints:
+            self._read_prints(launch, prints)
+        first = records[:, 0].min()
+        if first != NO_FAULT:
+            raise self._fault(launch, min(records.tolist()))
+
+    def _pack(self, launch: Launch) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        values: list[Any] = [*launch.grid]
+        for param, argument in zip(self.function.params, launch.arguments, strict=True):
+            if isinstance(param, ir.Scalar):
+                values.append(argument.item() if isinstance(argument, np.generic) else argument)
+                continue
+            assert isinstance(argument, HostArray)
+            _check_extent(param, argument)
+            size = param.dtype.size_in_bytes
+            values.append(argument.flat.__array_interface__["data"][0] + argument.offset * size)
+            values += argument.shape
+            if param.layout == "strided":
+                values += argument.strides
+        return np.frombuffer(self._packer.pack(*values), np.uint8)
+
+    def _fault(self, launch: Launch, record: Sequence[int]) -> KernelFault:
+        number, block, thread, *rest = record
+        site = self.code.sites[number]
+        node = site.node
+        at = unlinear(block, launch.grid), unlinear(thread, self.function.block)
+        if site.kind == "barrier":
+            x, y, z = self.function.block
+            return barrier_error(rest[0], x * y * z, node.loc, *at)
+        assert isinstance(node, (ir.Load, ir.Store)) and site.kind in ("read", "write")
+        shapes = {p.name: a.shape for p, a in zip(self.function.params, launch.arguments, strict=True)
+                  if isinstance(a, HostArray)}  # fmt: skip
+        shape = shapes.get(node.memory.name, node.memory.shape)
+        indices = rest[: len(shape)]
+        kind: Any = site.kind
+        return bounds_error(kind, node.memory.name, indices, [n or 0 for n in shape], node.loc, *at)
+
+    def _print_buffer(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        if not self.prints:
+            return NOTHING
+        out = np.zeros(2 + PRINT_LIMIT * self.code.print_width, np.int64)
+        out[1] = PRINT_LIMIT
+        return out
+
+    def _read_prints(self, launch: Launch, buffer: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+        count = min(int(buffer[0]), PRINT_LIMIT)
+        width = self.code.print_width
+        rows = buffer[2 : 2 + count * width].reshape(count, width)
+        for sequence, row in enumerate(rows):
+            site = self.code.sites[int(row[0])].node
+            assert isinstance(site, ir.Print)
+            words = iter(row[3:])
+            parts = [p if isinstance(p, str) else _number(p.dtype, next(words)) for p in site.parts]
+            launch.output.lines.append(Printed(int(row[1]), int(row[2]), sequence, printed(parts)))
+        launch.output.dropped += int(buffer[0]) - count
+
+
+class Flag:
+    """A byte that compiled loops look at, kept in step with a launch's cancel event by a watching thread."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self._byte = np.zeros(1, np.uint8)
+        self._event = event
+        self._over = threading.Event()
+        self.address = _address(self._byte)
+
+    def __enter__(self) -> None:
+        threading.Thread(target=self._watch, name="workshop-cancel", daemon=True).start()
+
+    def __exit__(self, *problem: object) -> None:
+        self._over.set()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.02):
+            if self._event.is_set():
+                self._byte[0] = 1
+
+
+class _Never:
+    """The flag of kernels that have no loop to stop."""
+
+    def __init__(self) -> None:
+        self._byte = np.zeros(1, np.uint8)
+        self.address = _address(self._byte)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *problem: object) -> None:
+        pass
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+NOTHING = np.zeros(2, np.int64)
+NEVER = _Never()
+
+
+def _format(param: ir.Memory | ir.Scalar) -> str:
+    if isinstance(param, ir.Scalar):
+        return FORMATS[param.dtype]
+    return "q" * (1 + param.rank * (2 if param.layout == "strided" else 1))
+
+
+def _check_extent(param: ir.Memory, argument: HostArray) -> None:
+    """Refuse an array whose last element lies outside its buffer: tests in the kernel trust the extents."""
+    if 0 in argument.shape:
+        return
+    last = argument.offset + sum((n - 1) * s for n, s in zip(argument.shape, argument.strides, strict=True))
+    if last >= argument.flat.size or argument.offset < 0 or min(argument.strides, default=0) < 0:
+        raise LaunchError(
+            f"{param.name} of shape {argument.shape} and strides {argument.strides} reaches element {last} "
+            f"of a buffer with {argument.flat.size}; use a layout that fits the buffer",
+            param.loc,
+        )
+
+
+def _number(dtype: DType, word: np.int64) -> np.generic:
+    """Turn a printed word back into a number of its dtype."""
+    kind = dtype.to_numpy().type
+    number: np.generic = (
+        kind(word.view(np.float64)) if dtype.is_float() else kind(word.astype(dtype.to_numpy()))
+    )
+    return number
