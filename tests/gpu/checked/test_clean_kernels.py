@@ -449,6 +449,31 @@ def test_continue_and_break_in_nested_loops(run):
     assert out.tolist() == want
 
 
+def copies(out):
+    i = thread_idx.x
+    a = i * 2
+    b = a
+    if i < 8:
+        b = 0
+    c = b
+    if i < 4:
+        c = 1
+    d = c
+    if i < 2:
+        c = 2
+    out[i] = ((a * 100 + b) * 100 + c) * 100 + d
+
+
+def test_changing_a_copy_under_a_guard_leaves_the_original(run):
+    out = np.zeros(16, "int64")
+    run(copies, out, block=16)
+    for i, got in enumerate(out.tolist()):
+        a, b = 2 * i, 0 if i < 8 else 2 * i
+        d = 1 if i < 4 else b
+        c = 2 if i < 2 else d
+        assert got == ((a * 100 + b) * 100 + c) * 100 + d
+
+
 def lazy_guards(out, a, size):
     i = global_idx.x
     if i < 2 * size and (i >= size or a[i] > 10):

@@ -392,6 +392,18 @@ def test_a_read_of_local_memory_its_thread_never_wrote(fault_of):
     assert type(fault) is errors.UninitializedError and fault.thread == (3, 0, 0)
 
 
+def test_local_memory_is_poisoned_again_in_every_batch_of_blocks(fault_of):
+    def only_early_threads_write(out):
+        scratch = stack_allocation(2, out.dtype, LOCAL)
+        if block_idx.x < 100:
+            scratch[1] = 1
+        out[global_idx.x] = scratch[1]  # fault
+
+    fault = fault_of(only_early_threads_write, zeros(1024 * 101), grid=101, block=1024)
+    assert type(fault) is errors.UninitializedError
+    assert (fault.block, fault.thread) == ((100, 0, 0), (0, 0, 0))
+
+
 def assigned_in_one_branch(out):
     i = thread_idx.x
     if i < 5:

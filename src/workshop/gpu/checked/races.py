@@ -159,9 +159,6 @@ class Shadow:
     def _note(self, clock: Clock, lanes: Lanes, at: Array, new: Array) -> None:
         old = self.first[at]
         replace = old < clock.group_fence(lanes)
-        simple = self.one_block and not clock.warps
-        if not simple and old.any():
-            replace |= clock.group(old) != clock.group(new)
         if replace.all():
             self._replace(clock, lanes, at, old, new)
         elif replace.any():
@@ -173,8 +170,6 @@ class Shadow:
 
     def _replace(self, clock: Clock, lanes: Lanes, at: Array, old: Array, new: Array) -> None:
         """Make `new` the first readers; the old ones move to where they still matter."""
-        if self._used[0]:
-            self.second[at] = 0
         self.first[at] = new
         if self.one_block and not clock.warps:
             return
@@ -183,10 +178,7 @@ class Shadow:
             self._used[2] = True
             self.far[at[abroad]] = old[abroad]
         if clock.warps:
-            near = (old >= clock.fence(lanes)) & ~abroad
-            if self._used[1]:
-                self.third[at[~near]] = 0
-            near &= clock.group(old) != clock.group(new)
+            near = (old >= clock.fence(lanes)) & ~abroad & (clock.group(old) != clock.group(new))
             if near.any():
                 self._used[1] = True
                 self.third[at[near]] = old[near]
