@@ -114,7 +114,8 @@ class Stream:
                     return
                 if not state.awake:
                     self._start_locked()
-                self._change.wait()
+                # With a timeout, so that an interrupt that does not wake a blocked lock is seen too.
+                self._change.wait(timeout=0.2)
 
     def _wake(self) -> None:
         with self._change:

@@ -1,0 +1,208 @@
+"""Specialisation: what makes a new one, what does not, and what a launch refuses."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from workshop.dtype import DType
+from workshop.errors import KernelSyntaxError, LaunchError
+from workshop.gpu import global_idx, kernel, thread_idx
+from workshop.gpu.host import DeviceContext
+from workshop.layout import Layout, LayoutTensor
+
+SCALE = 2
+
+
+def make_scale():
+    @kernel
+    def scale(out, a, n, *, step=1):
+        i = global_idx.x
+        if i < n:
+            out[i] = helper(a[i]) * step
+
+    return scale
+
+
+def helper(x):
+    return x * SCALE
+
+
+@pytest.fixture
+def ctx():
+    return DeviceContext(api="checked")
+
+
+def buffer(ctx, values, dtype=DType.float32):
+    made = ctx.enqueue_create_buffer(dtype, len(values))
+    with made.map_to_host() as host:
+        host[:] = values
+    return made
+
+
+def run(ctx, scale, n, dtype=DType.float32, block=4, **parameters):
+    out, a = buffer(ctx, [0] * n, dtype), buffer(ctx, range(n), dtype)
+    ctx.enqueue_function(scale, out, a, n, grid_dim=-(-n // block), block_dim=block, **parameters)
+    return out.to_numpy().tolist()
+
+
+def test_ten_sizes__one_specialization(ctx):
+    scale = make_scale()
+    for n in range(1, 11):
+        assert run(ctx, scale, n) == [2.0 * i for i in range(n)]
+    assert scale.specializations == 1
+
+
+def test_dtype_parameter_block_and_layout__each_make_a_new_one(ctx):
+    scale = make_scale()
+    run(ctx, scale, 4)
+    run(ctx, scale, 4, DType.int32)
+    run(ctx, scale, 4, step=3)
+    run(ctx, scale, 4, step=1)
+    run(ctx, scale, 4, block=2)
+    assert scale.specializations == 4
+
+
+def test_global__changed_between_launches_takes_effect(ctx, monkeypatch):
+    scale = make_scale()
+    assert run(ctx, scale, 2) == [0, 2]
+    monkeypatch.setitem(globals(), "SCALE", 10)
+    assert run(ctx, scale, 2) == [0, 10]
+    monkeypatch.setitem(globals(), "helper", helper_2)
+    assert run(ctx, scale, 2) == [100, 101]
+
+
+def helper_2(x):
+    return x + 100
+
+
+@kernel
+def show(out, *, value):
+    out[thread_idx.x] = value + 0.5
+
+
+def test_parameter__int_and_float_differ(ctx):
+    out = buffer(ctx, [0])
+    for value, expected in ((1, 1.5), (1.0, 1.5), (True, 1.5)):
+        ctx.enqueue_function(show, out, value=value, grid_dim=1, block_dim=1)
+        assert out.to_numpy()[0] == expected
+    assert show.specializations == 3
+
+
+def test_closure_over_a_buffer__is_one_more_argument(ctx):
+    def launch(values):
+        a = buffer(ctx, values)
+
+        def plus_one(i):
+            return a[i] + 1
+
+        out = buffer(ctx, [0] * len(values))
+        ctx.enqueue_function(apply_to_all, out, fn=plus_one, grid_dim=1, block_dim=len(values))
+        return out.to_numpy().tolist()
+
+    assert launch([1, 2, 3, 4]) == [2, 3, 4, 5]
+    assert launch([5, 6, 7, 8]) == [6, 7, 8, 9]
+    assert apply_to_all.specializations == 1
+
+
+@kernel
+def apply_to_all(out, *, fn):
+    out[thread_idx.x] = fn(thread_idx.x)
+
+
+def test_layouts__row_column_and_offset(ctx):
+    out, a = buffer(ctx, [0] * 6), buffer(ctx, range(7))
+    rows, columns = Layout.row_major(2, 3), Layout.col_major(2, 3)
+    ctx.enqueue_function(
+        copy_2d, LayoutTensor(out, rows), LayoutTensor(a, columns, offset=1), grid_dim=1, block_dim=(3, 2)
+    )
+    np.testing.assert_array_equal(out.to_numpy(), [1, 3, 5, 2, 4, 6])
+
+
+@kernel
+def copy_2d(out, a):
+    out[thread_idx.y, thread_idx.x] = a[thread_idx.y, thread_idx.x]
+
+
+def foreign():
+    return DeviceContext(api="cpu").enqueue_create_buffer(DType.int8, 1)
+
+
+@dataclasses.dataclass
+class Mutable:
+    x: int = 1
+
+
+@pytest.mark.parametrize(
+    ("launch", "message"),
+    [
+        (lambda c, k, b: c.enqueue_function(k, b, b, grid_dim=1, block_dim=1), "missing: n"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 1, 2, grid_dim=1, block_dim=1), "1 too many"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, n=1, grid_dim=1, block_dim=1), "missing: n"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 1, grid_dim=1, block_dim=1, TPB=3), "parameter TPB"),
+        (lambda c, k, b: c.enqueue_function(show, b, grid_dim=1, block_dim=1), "give it by name: value=..."),
+        (lambda c, k, b: c.enqueue_function(show, b, value=[1], grid_dim=1, block_dim=1), "not list"),
+        (lambda c, k, b: c.enqueue_function(show, b, value=Mutable(), grid_dim=1, block_dim=1), "frozen"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 1, grid_dim=1), "needs block_dim"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 1, grid_dim=1.5, block_dim=1), "grid_dim=1.5 must be"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 1, grid_dim=0, block_dim=1), "has no blocks"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 1, grid_dim=1, block_dim=(8, 8, 32)), "2048 threads"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 2**63, grid_dim=1, block_dim=1), "does not fit int64"),
+        (lambda c, k, b: c.enqueue_function(k, b, b, 1j, grid_dim=1, block_dim=1), "is complex"),
+        (lambda c, k, b: c.enqueue_function(k, b, np.zeros(3), 1, grid_dim=1, block_dim=1), "map_to_host"),
+        (lambda c, k, b: c.enqueue_function(k, b, "text", 1, grid_dim=1, block_dim=1), "a is a str"),
+        (lambda c, k, b: c.enqueue_function(3, grid_dim=1, block_dim=1), "a launch takes a kernel"),
+        (lambda c, k, b: c.enqueue_function(grid_dim=1, block_dim=1), "needs the kernel"),
+        (lambda c, k, b: c.enqueue_function(k, foreign(), b, 1, grid_dim=1, block_dim=1), "belongs to"),
+        (lambda c, k, b: c.enqueue_create_buffer(DType.float32, -1), "non-negative"),
+        (lambda c, k, b: c.enqueue_create_buffer[DType.float32](2.5), "is an integer"),
+        (lambda c, k, b: c.enqueue_copy(b, c.enqueue_create_buffer(DType.float32, 5)), "the source 5"),
+        (lambda c, k, b: DeviceContext(api="metal"), "is no api"),
+        (lambda c, k, b: DeviceContext(limits="H200X"), "names no GPU of the table"),
+        (lambda c, k, b: DeviceContext(device_id=3, api="cpu"), "does not exist"),
+    ],
+)  # fmt: skip
+def test_launch__refused_with_the_numbers_at_the_users_line(ctx, launch, message):
+    with pytest.raises(LaunchError, match=message.replace("(", r"\(")) as caught:
+        launch(ctx, make_scale(), buffer(ctx, [0, 1]))
+    assert caught.value.loc is None or caught.value.loc.file == __file__
+
+
+def test_mapped_buffer__cannot_be_launched_on(ctx):
+    out = buffer(ctx, [0])
+    with out.map_to_host(), pytest.raises(LaunchError, match="mapped"):
+        ctx.enqueue_function(show, out, value=1, grid_dim=1, block_dim=1)
+
+
+def test_reserved_names__and_star_arguments(ctx):
+    with pytest.raises(KernelSyntaxError, match="stream cannot be an argument"):
+        ctx.enqueue_function(reserved, 1, grid_dim=1, block_dim=1)
+    with pytest.raises(KernelSyntaxError, match=r"\*rest is not"):
+        ctx.enqueue_function(star, grid_dim=1, block_dim=1)
+
+
+def reserved(stream):
+    pass
+
+
+def star(*rest):
+    pass
+
+
+def test_kernel__called_as_a_function_says_how_to_launch():
+    with pytest.raises(KernelSyntaxError, match=r"enqueue_function\(show"):
+        show(1, value=2)
+
+
+def test_words__outside_a_kernel_say_where_they_exist():
+    with pytest.raises(KernelSyntaxError, match="thread_idx.x exists only inside a kernel"):
+        _ = thread_idx.x
+
+
+def test_ir__is_the_same_text_each_time(ctx):
+    scale = make_scale()
+    run(ctx, scale, 4)
+    assert scale.ir() == scale.ir()
+    assert "out[i] = " in scale.ir()
+    with pytest.raises(LaunchError, match="launch it once first"):
+        make_scale().ir()
