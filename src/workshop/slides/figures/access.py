@@ -15,8 +15,7 @@ Index = tuple[int, ...]
 Access = tuple[int, Index, Index, str, Index, str, int]
 """(step, block (x, y, z), thread (x, y, z), array, index, "read" or "write", source line)"""
 
-_PITCH, _CELL, _DISC = 58.0, 50.0, 46.0
-_GUTTER, _ROW = 96.0, 128.0
+_LARGEST, _GUTTER, _ARROW = 84.0, 96.0, 72.0  # pitch of the cells, room for names, room for arrows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +26,12 @@ class Panel:
     shape: tuple[int, int]
     x: float
     y: float
+    pitch: float
     label: tuple[float, float]
 
     def cell(self, row: int, column: int) -> tuple[float, float]:
         """Return the centre of a cell."""
-        return self.x + (column + 0.5) * _PITCH, self.y + (row + 0.5) * _PITCH
+        return self.x + (column + 0.5) * self.pitch, self.y + (row + 0.5) * self.pitch
 
 
 def access_animation(
@@ -69,23 +69,25 @@ def _rows(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def _stacked(boxes: list[tuple[str, tuple[int, int]]], width: float) -> tuple[dict[str, Panel], float]:
     """One row under the other, for one-dimensional launches."""
-    panels = {
-        name: Panel(name, shape, _GUTTER, at * _ROW, (0, at * _ROW + _PITCH / 2))
-        for at, (name, shape) in enumerate(boxes)
-    }
-    return panels, (len(boxes) - 1) * _ROW + _PITCH
+    pitch = min(_LARGEST, (width - _GUTTER) / max(shape[1] for _, shape in boxes))
+    panels = {}
+    for at, (name, shape) in enumerate(boxes):
+        y = at * (pitch + _ARROW)
+        panels[name] = Panel(name, shape, _GUTTER, y, pitch, (0, y + pitch / 2))
+    return panels, (len(boxes) - 1) * (pitch + _ARROW) + pitch
 
 
 def _beside(boxes: list[tuple[str, tuple[int, int]]], width: float) -> tuple[dict[str, Panel], float]:
     """Side by side and centred, for two-dimensional launches."""
-    tallest = max(shape[0] for _, shape in boxes)
-    gap = (width - sum(shape[1] * _PITCH for _, shape in boxes)) / max(len(boxes) - 1, 1)
+    tallest, columns = max(shape[0] for _, shape in boxes), sum(shape[1] for _, shape in boxes)
+    pitch = min(_LARGEST, (width - _ARROW * (len(boxes) - 1)) / columns)
+    gap = (width - columns * pitch) / max(len(boxes) - 1, 1)
     panels, x = {}, 0.0
     for name, shape in boxes:
-        y = 34 + (tallest - shape[0]) * _PITCH / 2
-        panels[name] = Panel(name, shape, x, y, (x + 4, y - 18))
-        x += shape[1] * _PITCH + gap
-    return panels, 34 + tallest * _PITCH
+        y = 34 + (tallest - shape[0]) * pitch / 2
+        panels[name] = Panel(name, shape, x, y, pitch, (x + 4, y - 18))
+        x += shape[1] * pitch + gap
+    return panels, 34 + tallest * pitch
 
 
 def _title(panel: Panel) -> str:
@@ -100,20 +102,20 @@ def _threads(panel: Panel, accesses: Sequence[Access], steps: list[int]) -> str:
             mine = {steps.index(a[0]) + 1: a[5] for a in accesses if a[2][:2] == (column, row)}
             x, y = panel.cell(row, column)
             words = str(column) if rows == 1 else f"{row},{column}"
-            parts += _disc(x, y, words, mine)
+            parts += _disc(x, y, panel.pitch - 12, words, mine)
     return group(parts)
 
 
-def _disc(x: float, y: float, words: str, mine: dict[int, str]) -> list[str]:
+def _disc(x: float, y: float, wide: float, words: str, mine: dict[int, str]) -> list[str]:
     """A thread; dashed and grey where it never touches memory."""
-    box = (x - _DISC / 2, y - _DISC / 2, _DISC, _DISC)
+    box = (x - wide / 2, y - wide / 2, wide, wide)
     fill, edge = (ink("surface"), ink("ink")) if mine else (ink("idle-soft"), ink("idle-mark"))
     dash = "none" if mine else "5 5"
-    parts = [rect(*box, fill, edge, rx=_DISC / 2, stroke_dasharray=dash)]
+    parts = [rect(*box, fill, edge, rx=wide / 2, stroke_dasharray=dash)]
     parts.append(text(x, y, words, fill=ink("ink" if mine else "idle-text"), weight=600))
     for step, kind in mine.items():
         mark = ink(f"{kind}-mark")
-        parts.append(rect(*box, mark, mark, rx=_DISC / 2, css="now", data_step=step))
+        parts.append(rect(*box, mark, mark, rx=wide / 2, css="now", data_step=step))
         parts.append(text(x, y, words, fill=ink(f"{kind}-on"), weight=700, css="now", data_step=step))
     return parts
 
@@ -129,7 +131,8 @@ def _array(panel: Panel, values: Sequence[object], accesses: Sequence[Access], s
             if a[3] == panel.name and _flat(a[4], panel.shape[1]) == n
         }
         kinds = set(touched.values())
-        box = (x - _CELL / 2, y - _CELL / 2, _CELL, _CELL)
+        wide = panel.pitch - 8
+        box = (x - wide / 2, y - wide / 2, wide, wide)
         parts.append(rect(*box, ink("panel"), ink("line")))
         for step, kind in touched.items():
             parts.append(rect(*box, ink(f"{kind}-soft"), ink(f"{kind}-mark"), css="done", data_step=step))
@@ -152,10 +155,11 @@ def _arrow(panels: dict[str, Panel], access: Access, step: int) -> str:
     element = panels[array].cell(*divmod(_flat(index, columns), columns))
     who = panels["threads"].cell(thread[1], thread[0])
     (x1, y1), (x2, y2) = (element, who) if kind == "read" else (who, element)
-    down = 1 if y2 > y1 else -1
-    tip = [(x2, y2 - down * 27), (x2 - 8, y2 - down * 41), (x2 + 8, y2 - down * 41)]
+    down = panels["threads"].pitch / 2 if y2 > y1 else -panels["threads"].pitch / 2
+    back = down + (14 if down > 0 else -14)
+    tip = [(x2, y2 - down), (x2 - 8, y2 - back), (x2 + 8, y2 - back)]
     colour = ink(f"{kind}-mark")
-    parts = [line(x1, y1 + down * 27, x2, y2 - down * 38, colour), polygon(tip, colour)]
+    parts = [line(x1, y1 + down, x2, y2 - back, colour), polygon(tip, colour)]
     return group(parts, css="done arrow", data_step=step)
 
 
@@ -166,8 +170,8 @@ def _bundles(panels: dict[str, Panel], accesses: Sequence[Access], steps: list[i
     for (step, array, kind), count in counts.items():
         first, second = (array, "threads") if kind == "read" else ("threads", array)
         left, right = panels[first], panels[second]
-        x1, x2 = left.x + left.shape[1] * _PITCH + 8, right.x - 8
-        y = panels["threads"].y + panels["threads"].shape[0] * _PITCH / 2
+        x1, x2 = left.x + left.shape[1] * left.pitch + 6, right.x - 6
+        y = left.y + left.shape[0] * left.pitch / 2
         tip = [
             (x1, y - 6),
             (x2 - 18, y - 6),
