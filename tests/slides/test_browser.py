@@ -69,16 +69,18 @@ Note: 1 min. Press step.
 Note: 1 min. Ids.
 """
 DEMO_PY = """from workshop.slides.figures import access_animation
+from workshop.viz.story import Step, Story, Strip, Touch
 
 def show():
     print(3)
 
 def play():
-    block = (0, 0, 0)
-    accesses = [(5, block, (t, 0, 0), "a", (t,), "read", 1) for t in range(4)]
-    accesses += [(6, block, (t, 0, 0), "output", (t,), "write", 2) for t in range(4)]
-    return access_animation("figure-play", accesses, (6, 1), {"a": range(4), "output": range(10, 14)},
-                            {"a": (4,), "output": (4,)})
+    strips = Strip("output", "global", "float32", (4,)), Strip("a", "global", "float32", (4,))
+    reads = tuple(Touch((0, 0, 0), (t, 0, 0), 1, (t,), t) for t in range(4))
+    writes = tuple(Touch((0, 0, 0), (t, 0, 0), 0, (t,), t + 10) for t in range(4))
+    steps = Step(1, "read", reads), Step(2, "write", writes)
+    story = Story("add", ("x = a[i]", "output[i] = x + 10"), 1, (1, 1, 1), (6, 1, 1), strips, steps)
+    return access_animation(story, "figure-play")
 """
 # Everything a reader sees must lie inside its slide, inside its own box, and be at least 20 px high.
 PROBLEMS = """() => {
@@ -113,16 +115,22 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module", params=["demo", *(deck.stem for deck in list_decks(ROOT))])
-def deck(request, tmp_path_factory):
-    """The demo deck, and each deck of the repository."""
-    if request.param != "demo":
-        return build_deck(ROOT / "slides" / f"{request.param}.md", ROOT)
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A deck with every part of the dialect, apart from the repository."""
     root = tmp_path_factory.mktemp("root")
     (root / "slides").mkdir()
     (root / "demo.py").write_text(DEMO_PY)
     (root / "slides" / "01_demo.md").write_text(DEMO)
     return build_deck(root / "slides" / "01_demo.md", root)
+
+
+@pytest.fixture(scope="module", params=["demo", *(deck.stem for deck in list_decks(ROOT))])
+def deck(request):
+    """The demo deck, and each deck of the repository."""
+    if request.param == "demo":
+        return request.getfixturevalue("demo")
+    return build_deck(ROOT / "slides" / f"{request.param}.md", ROOT)
 
 
 class Visit:
@@ -220,10 +228,8 @@ def test_pdf_has_one_page_a_slide(deck, tmp_path):
 
 
 @pytest.fixture
-def animation(browser, deck):
-    if "demo" not in deck.path.stem:
-        pytest.skip("the demo deck's animation stands for all")
-    visit = Visit(browser, deck)
+def animation(browser, demo):
+    visit = Visit(browser, demo)
     visit.page.evaluate("Reveal.slide(2)")
     yield visit.page
     visit.context.close()
@@ -245,10 +251,8 @@ def test_animation_leaves_the_keys_to_the_deck(animation):
     assert animation.evaluate("Reveal.getIndices().h") == 3
 
 
-def test_reduced_motion_shows_the_end_and_stays(browser, deck):
-    if "demo" not in deck.path.stem:
-        pytest.skip("the demo deck's animation stands for all")
-    visit = Visit(browser, deck, reduced_motion="reduce")
+def test_reduced_motion_shows_the_end_and_stays(browser, demo):
+    visit = Visit(browser, demo, reduced_motion="reduce")
     visit.page.evaluate("Reveal.slide(2)")
     visit.page.wait_for_timeout(1700)
     assert visit.page.evaluate("document.getElementById('figure-play').dataset.step") == "2"
@@ -256,10 +260,8 @@ def test_reduced_motion_shows_the_end_and_stays(browser, deck):
     visit.context.close()
 
 
-def test_code_steps_light_their_lines(browser, deck):
-    if "demo" not in deck.path.stem:
-        pytest.skip("the demo deck's steps stand for all")
-    visit = Visit(browser, deck)
+def test_code_steps_light_their_lines(browser, demo):
+    visit = Visit(browser, demo)
     lines = "[...Reveal.getCurrentSlide().querySelectorAll('.line')]"
     lit = f"{lines}.map(line => line.classList.contains('dim') ? 0 : 1).join('')"
     visit.page.evaluate("Reveal.slide(1)")

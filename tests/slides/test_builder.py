@@ -5,6 +5,7 @@ import re
 import pytest
 
 from workshop.slides import DeckError, build_deck, find_deck, main, read_region, split_deck
+from workshop.slides.build import write_whole
 from workshop.slides.highlight import code_html, parse_steps
 from workshop.slides.regions import RegionError
 from workshop.slides.render import render_slide
@@ -301,3 +302,27 @@ def test_command_reports_a_bad_deck_and_exits_1(root, capsys):
 def test_command_outside_a_repository_says_so(tmp_path, capsys):
     assert main(["build", "--root", str(tmp_path)]) == 1
     assert "there is no slides/NN_name.md in" in capsys.readouterr().err
+
+
+def test_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "deck.html"
+    write_whole(path, b"old")
+    monkeypatch.setattr("os.replace", lambda *paths: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_whole(path, b"new")
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+
+
+def test_pdf_without_chromium_says_what_to_install(root, capsys, monkeypatch):
+    build(root, f"# A{NOTE}")
+    monkeypatch.setattr("workshop.slides.pdf.find_chromium", lambda: None)
+    assert main(["pdf", "--root", str(root)]) == 1
+    assert "needs Chromium, which is not on this machine. Install it" in capsys.readouterr().err
+
+
+def test_pdf_with_a_browser_that_dies_is_refused(root, capsys, monkeypatch):
+    build(root, f"# A{NOTE}")
+    monkeypatch.setenv("CHROMIUM", "/bin/false")
+    assert main(["pdf", "--root", str(root)]) == 1
+    assert "Chromium ended, or took too long" in capsys.readouterr().err
+    assert [path.suffix for path in (root / "slides" / "dist").iterdir()] == [".html"]

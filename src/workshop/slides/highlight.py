@@ -21,10 +21,14 @@ _CLASSES = (
 )
 
 
+class CodeError(ValueError):
+    """Code cannot be shown: its language or one of its steps does not exist."""
+
+
 def parse_steps(text: str, lines: int) -> list[list[int]]:
     """Read `[1|2-3,5]` as line numbers per step; an empty step lights all.
 
-    ValueError names a line that is not there.
+    CodeError names a line that is not there.
 
     >>> parse_steps("[1|2-3]", 3)
     [[1], [2, 3]]
@@ -33,13 +37,13 @@ def parse_steps(text: str, lines: int) -> list[list[int]]:
         return []
     match = _STEPS.match(text.strip())
     if not match:
-        raise ValueError(f"cannot read the steps {text!r}. Write them like [1|2-3,5].")
+        raise CodeError(f"cannot read the steps {text!r}. Write them like [1|2-3,5].")
     steps = [
         [n for part in step.split(",") if part.strip() for n in _span(part)] for step in match[1].split("|")
     ]
     for number in (n for step in steps for n in step):
         if not 1 <= number <= lines:
-            raise ValueError(f"step line {number} is not in this code, which has {lines} lines.")
+            raise CodeError(f"step line {number} is not in this code, which has {lines} lines.")
     return steps
 
 
@@ -48,7 +52,7 @@ def code_html(
 ) -> str:
     """Return `<pre class="code">` with one span per line; later steps become reveal.js fragments.
 
-    `numbers` are the lines' numbers in their file, `attributes` go into the opening tag. ValueError where the
+    `numbers` are the lines' numbers in their file, `attributes` go into the opening tag. CodeError where the
     language or a step is unknown.
     """
     lines = list(_coloured_lines(source, language))
@@ -87,7 +91,7 @@ def _coloured_lines(source: str, language: str) -> Iterator[str]:
     try:
         lexer = get_lexer_by_name(language or "text", stripnl=False)
     except ClassNotFound:
-        raise ValueError(
+        raise CodeError(
             f"no highlight grammar for {language!r}. Use python, mojo, cuda, cpp, console or text."
         ) from None
     line = ""

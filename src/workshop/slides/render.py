@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from workshop.errors import Loc
 from workshop.slides.deck import DeckError, Slide, parse_attributes
-from workshop.slides.highlight import code_html
+from workshop.slides.highlight import CodeError, code_html
 from workshop.slides.regions import RegionError, read_region
 from workshop.slides.targets import TargetError, call_target, printed_by
 
@@ -124,7 +124,7 @@ def _fence(token: Token, slide: Slide) -> str:
         return code_html(
             token.content, match[1], match[2] or "", (), **{k: str(v) for k, v in token.attrs.items()}
         )
-    except ValueError as wrong:
+    except CodeError as wrong:
         raise DeckError(str(wrong), loc) from None
 
 
@@ -139,7 +139,7 @@ def _directive(match: re.Match[str], loc: Loc, root: Path) -> str:
         raise DeckError(f"unknown directive {word!r}. The directives are {', '.join(known)}.", loc)
     try:
         return known[word]()
-    except (RegionError, TargetError, ValueError) as wrong:
+    except (RegionError, TargetError, CodeError) as wrong:
         raise DeckError(str(wrong), loc) from None
     except Exception as failed:
         raise DeckError(f"{text} raised {type(failed).__name__}: {failed}", loc) from failed
@@ -148,7 +148,7 @@ def _directive(match: re.Match[str], loc: Loc, root: Path) -> str:
 def _code(text: str, root: Path) -> str:
     match = _CODE.match(text)
     if not match:
-        raise ValueError(f"cannot read {text!r}. Write path#region, then steps if wanted: [1|2-3].")
+        raise CodeError(f"cannot read {text!r}. Write path#region, then steps if wanted: [1|2-3].")
     language = _LANGUAGES.get(Path(match[1].partition("#")[0]).suffix, "text")
     region = read_region(root, match[1])
     return code_html(region.source, language, match[2] or "", region.numbers)

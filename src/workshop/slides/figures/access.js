@@ -15,7 +15,7 @@
     const code = [...(figure.closest("section")?.querySelectorAll("pre.code .line") ?? [])];
     code.forEach((line) => line.classList.toggle("now", Number(line.dataset.line) === lines[step]));
     const number = code.findIndex((line) => line.classList.contains("now")) + 1;
-    figure.querySelector(".caption").textContent = captions[step].replace("line {line}: ", number > 0 ? `line ${number}: ` : "");
+    figure.querySelector(".caption").textContent = (number > 0 ? `line ${number}: ` : "") + captions[step];
     figure.dataset.step = step;
     play.textContent = playing ? "Pause" : "Play";
   }

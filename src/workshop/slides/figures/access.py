@@ -1,19 +1,21 @@
-"""Who touched which element, and when: an animation of a launch's memory accesses."""
+"""Who touched which element, and when: a recorded run played step by step, labels large enough for slides."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from math import prod
 
 from workshop.slides.figures.svg import figure, group, ink, line, polygon, rect, text
+from workshop.viz.story import Index, Story
+from workshop.viz.story import figure as short_number
 
-Index = tuple[int, ...]
-Access = tuple[int, Index, Index, str, Index, str, int]
-"""(step, block (x, y, z), thread (x, y, z), array, index, "read" or "write", source line)"""
+Access = tuple[
+    int, Index, str, Index, str, int
+]  # step from 1, thread (x, y, z), array, index, kind, source line
 
 _LARGEST, _GUTTER, _ARROW = 84.0, 96.0, 72.0  # pitch of the cells, room for names, room for arrows
 
@@ -34,33 +36,54 @@ class Panel:
         return self.x + (column + 0.5) * self.pitch, self.y + (row + 0.5) * self.pitch
 
 
-def access_animation(
-    name: str,
-    accesses: Sequence[Access],
-    block_dim: tuple[int, int],
-    arrays: Mapping[str, Sequence[object]],
-    shapes: Mapping[str, tuple[int, ...]],
-    width: float = 560,
-) -> str:
-    """Return a figure that plays one block's accesses step by step; without JavaScript it shows them all.
+def access_animation(story: Story, name: str, width: float = 560) -> str:
+    """Return a figure that plays a run of one block step by step; without JavaScript it shows all steps.
 
-    `arrays` gives each array's values in row-major order, `shapes` their shapes; `block_dim` is (x, y).
+    `name` is the figure's id. ValueError for a run of several blocks or with shared memory.
     """
-    reads = [array for array in arrays if any(a[3] == array and a[5] == "read" for a in accesses)]
-    writes = [array for array in arrays if array not in reads]
-    flat = block_dim[1] == 1 and all(len(shape) == 1 for shape in shapes.values())
-    boxes = [(array, _rows(shapes[array])) for array in reads] + [("threads", (block_dim[1], block_dim[0]))]
-    boxes += [(array, _rows(shapes[array])) for array in writes]
+    if story.grid != (1, 1, 1) or any(strip.space != "global" for strip in story.strips):
+        raise ValueError(
+            f"{story.kernel} ran on grid {story.grid}; this figure draws one block and global arrays"
+        )
+    accesses = _accesses(story)
+    shapes = {strip.name: strip.shape for strip in story.strips}
+    written = {access[2] for access in accesses if access[4] != "read"}
+    sources, targets = [n for n in shapes if n not in written], [n for n in shapes if n in written]
+    flat = story.block[1:] == (1, 1) and all(len(shape) == 1 for shape in shapes.values())
+    boxes = [(array, _rows(shapes[array])) for array in sources]
+    boxes += [
+        ("threads", (story.block[1], story.block[0])),
+        *((array, _rows(shapes[array])) for array in targets),
+    ]
     panels, height = (_stacked if flat else _beside)(boxes, width)
-    steps = sorted({access[0] for access in accesses})
     # arrows first: what they pass lies over them
-    parts = [_arrow(panels, access, steps.index(access[0]) + 1) for access in accesses if flat]
-    parts += [] if flat else _bundles(panels, accesses, steps)
-    parts += [_threads(panels["threads"], accesses, steps)]
-    parts += [_array(panels[array], arrays[array], accesses, steps) for array in [*reads, *writes]]
-    lines = [0, *(next(a[6] for a in accesses if a[0] == step) for step in steps)]
-    label = f"{len(accesses)} accesses in {len(steps)} steps by {block_dim[0] * block_dim[1]} threads"
-    return figure(name, width, height, parts, label, _player(name, lines, accesses, steps))
+    parts = [_arrow(panels, access) for access in accesses] if flat else _bundles(panels, accesses)
+    parts += [_threads(panels["threads"], accesses)]
+    parts += [_array(panels[array], _values(story, array), accesses) for array in [*sources, *targets]]
+    counts = f"{len(accesses)} accesses in {len(story.steps)} steps by {prod(story.block)} threads"
+    return figure(name, width, height, parts, f"{story.kernel}: {counts}", _player(name, story))
+
+
+def _accesses(story: Story) -> list[Access]:
+    return [
+        (
+            at,
+            touch.thread,
+            story.strips[touch.strip].name,
+            touch.index,
+            "read" if step.kind == "read" else "write",
+            step.line,
+        )
+        for at, step in enumerate(story.steps, 1)
+        for touch in step.touches
+    ]
+
+
+def _values(story: Story, array: str) -> list[str]:
+    """What each element holds after the run, in row-major order; a dot where nothing is known."""
+    at = next(n for n, strip in enumerate(story.strips) if strip.name == array)
+    known = story.end()
+    return [short_number(known[at, i]) if (at, i) in known else "\u00b7" for i in story.strips[at].indices()]
 
 
 def _rows(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -91,17 +114,18 @@ def _beside(boxes: list[tuple[str, tuple[int, int]]], width: float) -> tuple[dic
 
 
 def _title(panel: Panel) -> str:
-    return text(*panel.label, panel.name, fill=ink("quiet"), anchor="start", weight=600)
+    words = "threads (x,y)" if panel.name == "threads" and panel.shape[0] > 1 else panel.name
+    return text(*panel.label, words, fill=ink("quiet"), anchor="start", weight=600)
 
 
-def _threads(panel: Panel, accesses: Sequence[Access], steps: list[int]) -> str:
+def _threads(panel: Panel, accesses: Sequence[Access]) -> str:
     parts = [_title(panel)]
     rows, columns = panel.shape
     for row in range(rows):
         for column in range(columns):
-            mine = {steps.index(a[0]) + 1: a[5] for a in accesses if a[2][:2] == (column, row)}
+            mine = {a[0]: a[4] for a in accesses if a[1][:2] == (column, row)}
             x, y = panel.cell(row, column)
-            words = str(column) if rows == 1 else f"{row},{column}"
+            words = str(column) if rows == 1 else f"{column},{row}"
             parts += _disc(x, y, panel.pitch - 12, words, mine)
     return group(parts)
 
@@ -120,27 +144,20 @@ def _disc(x: float, y: float, wide: float, words: str, mine: dict[int, str]) -> 
     return parts
 
 
-def _array(panel: Panel, values: Sequence[object], accesses: Sequence[Access], steps: list[int]) -> str:
+def _array(panel: Panel, values: Sequence[str], accesses: Sequence[Access]) -> str:
     parts = [_title(panel)]
     for n, value in enumerate(values):
         row, column = divmod(n, panel.shape[1])
         x, y = panel.cell(row, column)
-        touched = {
-            steps.index(a[0]) + 1: a[5]
-            for a in accesses
-            if a[3] == panel.name and _flat(a[4], panel.shape[1]) == n
-        }
-        kinds = set(touched.values())
+        touched = {a[0]: a[4] for a in accesses if a[2] == panel.name and _flat(a[3], panel.shape[1]) == n}
         wide = panel.pitch - 8
         box = (x - wide / 2, y - wide / 2, wide, wide)
         parts.append(rect(*box, ink("panel"), ink("line")))
         for step, kind in touched.items():
             parts.append(rect(*box, ink(f"{kind}-soft"), ink(f"{kind}-mark"), css="done", data_step=step))
-        first = min((step for step, kind in touched.items() if kind == "write"), default=None)
-        if "write" in kinds:
-            parts.append(text(x, y, value, 22, css="done", weight=600, data_step=first))
-        else:
-            parts.append(text(x, y, value, 22, weight=600))
+        first = min((step for step, kind in touched.items() if kind == "write"), default=0)
+        late: dict[str, object] = {"css": "done", "data_step": first} if first else {}
+        parts.append(text(x, y, value, 22, "", weight=600, **late))
     return group(parts)
 
 
@@ -148,9 +165,9 @@ def _flat(index: Index, columns: int) -> int:
     return index[0] if len(index) == 1 else index[0] * columns + index[1]
 
 
-def _arrow(panels: dict[str, Panel], access: Access, step: int) -> str:
+def _arrow(panels: dict[str, Panel], access: Access) -> str:
     """From the element to the thread for a read, from the thread to the element for a write."""
-    _, _, thread, array, index, kind, _ = access
+    step, thread, array, index, kind, _ = access
     columns = panels[array].shape[1]
     element = panels[array].cell(*divmod(_flat(index, columns), columns))
     who = panels["threads"].cell(thread[1], thread[0])
@@ -159,41 +176,33 @@ def _arrow(panels: dict[str, Panel], access: Access, step: int) -> str:
     back = down + (14 if down > 0 else -14)
     tip = [(x2, y2 - down), (x2 - 8, y2 - back), (x2 + 8, y2 - back)]
     colour = ink(f"{kind}-mark")
-    parts = [line(x1, y1 + down, x2, y2 - back, colour), polygon(tip, colour)]
-    return group(parts, css="done arrow", data_step=step)
+    return group(
+        [line(x1, y1 + down, x2, y2 - back, colour), polygon(tip, colour)], css="done arrow", data_step=step
+    )
 
 
-def _bundles(panels: dict[str, Panel], accesses: Sequence[Access], steps: list[int]) -> list[str]:
+def _bundles(panels: dict[str, Panel], accesses: Sequence[Access]) -> list[str]:
     """One thick arrow for a step's accesses to an array: in two dimensions single ones hide the cells."""
-    counts = Counter((steps.index(a[0]) + 1, a[3], a[5]) for a in accesses)
     parts = []
-    for (step, array, kind), count in counts.items():
+    for (step, array, kind), count in Counter((a[0], a[2], a[4]) for a in accesses).items():
         first, second = (array, "threads") if kind == "read" else ("threads", array)
         left, right = panels[first], panels[second]
         x1, x2 = left.x + left.shape[1] * left.pitch + 6, right.x - 6
         y = left.y + left.shape[0] * left.pitch / 2
-        tip = [
-            (x1, y - 6),
-            (x2 - 18, y - 6),
-            (x2 - 18, y - 15),
-            (x2, y),
-            (x2 - 18, y + 15),
-            (x2 - 18, y + 6),
-            (x1, y + 6),
-        ]
+        tip = [(x2 - 18, y - 6), (x2 - 18, y - 15), (x2, y), (x2 - 18, y + 15), (x2 - 18, y + 6)]
         words = text((x1 + x2) / 2, y - 32, count, 22, ink(f"{kind}-text"), weight=700)
-        parts.append(group([polygon(tip, ink(f"{kind}-mark")), words], css="done arrow", data_step=step))
+        arrow = polygon([(x1, y - 6), *tip, (x1, y + 6)], ink(f"{kind}-mark"))
+        parts.append(group([arrow, words], css="done arrow", data_step=step))
     return parts
 
 
-def _player(name: str, lines: list[int], accesses: Sequence[Access], steps: list[int]) -> str:
+def _player(name: str, story: Story) -> str:
     """The caption, the two buttons and the script that plays the steps."""
-    captions = ["launch: nothing has run yet"]
-    for step in steps:
-        here = [a for a in accesses if a[0] == step]
-        arrays = ", ".join(dict.fromkeys(a[3] for a in here))
-        captions.append(f"line {{line}}: {len(here)} threads {here[0][5]} {arrays} together")
-    data = json.dumps({"lines": lines, "captions": captions})
+    captions = [f"{prod(story.block)} threads are launched"]
+    for step in story.steps:
+        arrays = ", ".join(dict.fromkeys(story.strips[touch.strip].name for touch in step.touches))
+        captions.append(f"{len(step.touches)} threads {step.kind} {arrays} together")
+    data = json.dumps({"lines": [0, *(step.line for step in story.steps)], "captions": captions})
     script = (resources.files("workshop.slides.figures") / "access.js").read_text(encoding="utf-8")
     return (
         '<div class="player"><button type="button" data-do="play">Pause</button>'

@@ -11,7 +11,9 @@ _CELL = 78.0
 
 
 def layout_grids(
-    grids: Sequence[tuple[str, str, Sequence[Sequence[int]]]], name: str = "figure-layouts", width: float = 1152
+    grids: Sequence[tuple[str, str, Sequence[Sequence[int]]]],
+    name: str = "figure-layouts",
+    width: float = 1152,
 ) -> str:
     """Draw each `(title, note, offsets[row][column])` as a grid, and under all the memory they number."""
     size = 1 + max(offset for *_, rows in grids for row in rows for offset in row)
