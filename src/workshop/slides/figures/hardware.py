@@ -11,7 +11,7 @@ from workshop.slides.figures.svg import figure, ink, rect, text
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """Hold what a processor has: sizes in bytes, bandwidth in bytes a second, the first level's name and colour."""
+    """Hold what a processor has: sizes in bytes, bandwidth in bytes a second, how its first level looks."""
 
     name: str
     unit: str
