@@ -62,10 +62,14 @@ def test_an_interrupted_set_up_is_not_taken_for_done(
     def stop(cuda: bool) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bootstrap, "install", stop)
-    with pytest.raises(KeyboardInterrupt):
+    bootstrap.ensure_environment(cuda=False)
+    (bootstrap.ROOT / "pyproject.toml").write_text("changed")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(bootstrap, "install", stop)
         bootstrap.ensure_environment(cuda=False)
-    assert not bootstrap.STAMP.exists()
+    (bootstrap.ROOT / "pyproject.toml").write_text("a")  # as before, but what is installed may be neither
+    bootstrap.ensure_environment(cuda=False)
+    assert len(calls) == 4
 
 
 def test_without_a_gpu_linux_takes_torch_from_the_cpu_index(

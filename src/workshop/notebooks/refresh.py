@@ -108,7 +108,6 @@ def tidy(notebook: Any, root: Path) -> None:
         del notebook.metadata[key]
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
                 output["traceback"] = [without_paths(line, root) for line in output["traceback"]]
