@@ -23,9 +23,12 @@ P = ParamSpec("P")
 RESERVED = ("grid_dim", "block_dim", "stream")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ArrayType:
-    """What a specialisation knows of an array argument: extents and plain strides stay run-time values."""
+    """What a specialisation knows of an array argument: extents and plain strides stay run-time values.
+
+    `array_type(...)` makes each once, so that a launch compares and hashes them by identity.
+    """
 
     dtype: DType
     rank: int
@@ -34,6 +37,12 @@ class ArrayType:
     def memory(self, name: str, loc: Loc) -> ir.Memory:
         """Describe an argument of this type."""
         return ir.Memory(name, "global", self.dtype, (None,) * self.rank, self.layout, loc)  # type: ignore[arg-type]
+
+
+@functools.cache
+def array_type(dtype: DType, rank: int, layout: str = "row_major") -> ArrayType:
+    """Return the one ArrayType of this dtype, rank and layout class ("row_major" or "strided")."""
+    return ArrayType(dtype, rank, layout)
 
 
 ArgumentType = ArrayType | DType
@@ -60,7 +69,7 @@ class Specialization:
         for dependency in self.dependencies:
             if dependency.read(functions) is not dependency.value:
                 return False
-        return all(array_type_of(read(functions)) == kind for read, kind in self.captures)
+        return all(array_type_of(read(functions)) is kind for read, kind in self.captures)
 
 
 class Kernel(Generic[P]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import ctypes
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -53,6 +53,24 @@ class Output:
     dropped: int = 0
 
 
+class CancelFlag:
+    """One byte that asks a running launch to stop: compiled loops read it at `address`."""
+
+    __slots__ = ("_byte", "address")
+
+    def __init__(self) -> None:
+        self._byte = ctypes.c_uint8(0)
+        self.address = ctypes.addressof(self._byte)
+
+    def set(self) -> None:
+        """Ask the launch to stop."""
+        self._byte.value = 1
+
+    def is_set(self) -> bool:
+        """Say whether the launch shall stop."""
+        return self._byte.value != 0
+
+
 @dataclass(slots=True)
 class Launch:
     """One launch, bound and checked: arguments stand in the order of `function.params` (HostArray or numpy
@@ -66,7 +84,7 @@ class Launch:
     grid: Dim3
     key: str
     output: Output = field(default_factory=Output)
-    cancel: threading.Event = field(default_factory=threading.Event)
+    cancel: CancelFlag = field(default_factory=CancelFlag)
 
 
 class HostBackend(Protocol):

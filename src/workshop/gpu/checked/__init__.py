@@ -1,3 +1,3 @@
 """The checked back end: the IR interpreted in lockstep, every access judged."""
 
-from workshop.gpu.checked.backend import CheckedBackend
+from workshop.gpu.checked.backend import CheckedBackend as CheckedBackend

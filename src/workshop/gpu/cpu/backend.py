@@ -35,7 +35,7 @@ class CpuBackend:
 
     def __init__(self) -> None:
         self._pool = Pool(threads_to_use())
-        self._kernels: dict[str, Prepared] = {}
+        self._kernels: dict[int, Prepared] = {}  # by the function's identity: equal code has other places
         self._compiling = threading.Lock()
 
     def __repr__(self) -> str:
@@ -43,15 +43,15 @@ class CpuBackend:
 
     def run(self, launch: Launch) -> None:
         """Run every block; raise the launch's KernelFault, if any, after all blocks have ended."""
-        prepared = self._kernels.get(launch.key) or self._prepare(launch)
+        prepared = self._kernels.get(id(launch.function)) or self._prepare(launch)
         prepared.run(launch, self._pool)
 
     def _prepare(self, launch: Launch) -> Prepared:
         with self._compiling:
-            if launch.key not in self._kernels:
+            if id(launch.function) not in self._kernels:
                 made = compiled(launch.function, launch.key)
-                self._kernels[launch.key] = Prepared(launch.function, made)
-            return self._kernels[launch.key]
+                self._kernels[id(launch.function)] = Prepared(launch.function, made)
+            return self._kernels[id(launch.function)]
 
 
 class Prepared:
@@ -60,7 +60,6 @@ class Prepared:
     def __init__(self, function: ir.Function, code: Compiled) -> None:
         self.function, self.code = function, code
         self.prints = any(isinstance(n, ir.Print) for n in ir.walk(function.body))
-        self.loops = any(isinstance(n, ir.While) for n in ir.walk(function.body))
         self._packer = struct.Struct("<3q" + "".join(_format(p) for p in function.params))
 
     def run(self, launch: Launch, pool: Pool) -> None:
@@ -72,9 +71,8 @@ class Prepared:
         records = np.full((workers, RECORD_WORDS), NO_FAULT, np.int64)
         scratch = np.empty(workers * self.code.scratch + 64, np.uint8)
         prints = self._print_buffer()
-        flag = Flag(launch.cancel) if self.loops else NEVER
         run, args, record = self.code.run, _address(arguments), _address(records)
-        cancel, room, page = flag.address, _address(scratch), _address(prints)
+        cancel, room, page = launch.cancel.address, _address(scratch), _address(prints)
         room += -room % 64
         size = self.code.scratch
 
@@ -82,11 +80,10 @@ class Prepared:
             at = record + worker * RECORD_WORDS * 8
             run(lo, hi, args, at, cancel, room + worker * size, page)
 
-        with flag:
-            if workers == 1:
-                work(0, 0, count)
-            else:
-                pool.run(work, count, x)
+        if workers == 1:
+            work(0, 0, count)
+        else:
+            pool.run(work, count, x)
         if self.prints:
             self._read_prints(launch, prints)
         first = records[:, 0].min()
@@ -144,48 +141,12 @@ class Prepared:
         launch.output.dropped += int(buffer[0]) - count
 
 
-class Flag:
-    """A byte that compiled loops look at, kept in step with a launch's cancel event by a watching thread."""
-
-    def __init__(self, event: threading.Event) -> None:
-        self._byte = np.zeros(1, np.uint8)
-        self._event = event
-        self._over = threading.Event()
-        self.address = _address(self._byte)
-
-    def __enter__(self) -> None:
-        threading.Thread(target=self._watch, name="workshop-cancel", daemon=True).start()
-
-    def __exit__(self, *problem: object) -> None:
-        self._over.set()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.02):
-            if self._event.is_set():
-                self._byte[0] = 1
-
-
-class _Never:
-    """The flag of kernels that have no loop to stop."""
-
-    def __init__(self) -> None:
-        self._byte = np.zeros(1, np.uint8)
-        self.address = _address(self._byte)
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, *problem: object) -> None:
-        pass
-
-
 def _address(array: np.ndarray[Any, Any]) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
 
 
 NOTHING = np.zeros(2, np.int64)
-NEVER = _Never()
 
 
 def _format(param: ir.Memory | ir.Scalar) -> str:

@@ -61,7 +61,7 @@ def lower(
         warp_size,
         source.loc(source.tree),
     )
-    return function, unit.dependencies
+    return function, list(unit.dependencies.values())
 
 
 def _one_pass(

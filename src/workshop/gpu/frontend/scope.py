@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Unit:
     changed: bool = False
     frozen: bool = False
     allocations: list[ir.Stmt] = field(default_factory=list)
-    dependencies: list[Dependency] = field(default_factory=list)
+    dependencies: dict[Any, Dependency] = field(default_factory=dict)
     capture: Callable[[str, Any, Reader], Any] = lambda name, value, read: MISSING
     inlining: list[Any] = field(default_factory=list)
     nesting: int = 0
@@ -221,7 +222,8 @@ class Scope:
             return self._closed_over(name, free.index(name), node)
         namespace = function.__globals__
         value = namespace.get(name, MISSING)
-        self.unit.dependencies.append(Dependency(lambda functions: namespace.get(name, MISSING), value))
+        read = functools.partial(_global, namespace, name)
+        self.unit.dependencies[id(namespace), name] = Dependency(read, value)
         if value is MISSING:
             value = getattr(builtins, name, MISSING)
         if value is MISSING:
@@ -241,8 +243,12 @@ class Scope:
         captured = self.unit.capture(name, value, read)
         if captured is not MISSING:
             return captured
-        self.unit.dependencies.append(Dependency(read, value))
+        self.unit.dependencies[id(code), name] = Dependency(read, value)
         return value
+
+
+def _global(namespace: dict[str, Any], name: str, functions: dict[Any, Any]) -> Any:
+    return namespace.get(name, MISSING)
 
 
 def _cell(cell: Any) -> Any:

@@ -11,12 +11,12 @@ from workshop.driver import Buffer
 from workshop.dtype import DType
 from workshop.errors import LaunchError, caller_loc
 from workshop.gpu.host.buffers import DeviceBuffer, HostBuffer
-from workshop.gpu.kernel import ArrayType, Kernel
+from workshop.gpu.kernel import ArrayType, Kernel, array_type
 from workshop.gpu.launch import HostArray
 from workshop.layout import LayoutTensor
 from workshop.layout.layout import flatten
 
-INT64 = np.iinfo(np.int64)
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 
 class Binder:
@@ -63,7 +63,7 @@ class Binder:
         if kind is bool:
             return DType.bool, np.bool_(value)
         if kind is int:
-            if not INT64.min <= value <= INT64.max:
+            if not INT64_MIN <= value <= INT64_MAX:
                 raise LaunchError(
                     f"{value} does not fit int64, the dtype of Python ints in a kernel", caller_loc()
                 )
@@ -115,7 +115,7 @@ class Binder:
         if flat.strides != (1,):
             raise LaunchError(f"{tensor!r} needs one-dimensional contiguous storage", caller_loc())
         layout = "row_major" if tensor.layout.is_row_major else "strided"
-        kind = ArrayType(base[0].dtype, tensor.rank, layout)
+        kind = array_type(base[0].dtype, tensor.rank, layout)
         strides = flatten(tensor.layout.stride)
         return kind, HostArray(flat.flat, tensor.shape, strides, flat.offset + tensor.offset, flat.written)
 
@@ -134,7 +134,7 @@ class Binder:
             flat, strides = array.reshape(-1), HostArray(array, shape, _packed(shape)).strides
         else:
             flat = np.lib.stride_tricks.as_strided(array, (span,), (size,))
-        kind = ArrayType(dtype, len(shape), "row_major" if row_major else "strided")
+        kind = array_type(dtype, len(shape), "row_major" if row_major else "strided")
         return kind, HostArray(flat, shape, strides)
 
     def _check_buffer(self, buffer: DeviceBuffer) -> None:

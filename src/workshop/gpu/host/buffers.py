@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from workshop.dtype import DType
 from workshop.errors import LaunchError, caller_loc
-from workshop.gpu.kernel import ArrayType
+from workshop.gpu.kernel import array_type
 from workshop.gpu.launch import HostArray
 from workshop.layout import Layout, LayoutTensor
 from workshop.pool import allocate
@@ -83,7 +83,7 @@ class DeviceBuffer:
         self.dtype = dtype
         self.memory = memory
         self.written = written
-        self.array_type = ArrayType(dtype, 1, "row_major")
+        self.array_type = array_type(dtype, 1)
         self.mapped = 0
         size = int(memory.size)
         self.host_array = HostArray(memory, (size,), (1,), 0, written)

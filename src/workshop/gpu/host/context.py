@@ -77,7 +77,7 @@ class DeviceContext:
         if self._api == "cuda":
             self.limits = self.runtime.limits  # type: ignore[attr-defined]
         self._stream: Any = self.runtime.new_stream()
-        self._streams: weakref.WeakSet[Any] = weakref.WeakSet([self._stream])
+        self._further: weakref.WeakSet[Any] | None = None
         self._binder = Binder(self)
         self._outputs: list[Output] = []
         self._allowed: set[tuple[Dim3, Dim3, int]] = set()
@@ -190,7 +190,9 @@ class DeviceContext:
     def create_stream(self) -> Any:
         """Make a further stream; work on different streams is not ordered."""
         made = self.runtime.new_stream()
-        self._streams.add(made)
+        if self._further is None:
+            self._further = weakref.WeakSet()
+        self._further.add(made)
         return made
 
     def stream(self) -> Any:
@@ -200,7 +202,7 @@ class DeviceContext:
     def synchronize(self) -> None:
         """Wait for all work of this context, show what kernels printed, raise the first fault."""
         problem: BaseException | None = None
-        for stream in [self._stream, *(s for s in self._streams if s is not self._stream)]:
+        for stream in self._streams():
             try:
                 stream.synchronize()
             except KeyboardInterrupt:
@@ -212,6 +214,9 @@ class DeviceContext:
         if problem is not None:
             raise problem.with_traceback(None) from None
 
+    def _streams(self) -> list[Any]:
+        return [self._stream] if self._further is None else [self._stream, *self._further]
+
     def _show(self) -> None:
         while self._outputs:
             output.show(
@@ -221,7 +226,7 @@ class DeviceContext:
     @property
     def idle(self) -> bool:
         """True when nothing waits, runs, or has yet to be shown."""
-        return not self._outputs and all(stream.idle for stream in self._streams)
+        return not self._outputs and all(stream.idle for stream in self._streams())
 
     def execution_time(self, function: Callable[..., Any], iterations: int = 1) -> float:
         """Return the nanoseconds one call takes, mean over `iterations`, its launches included."""

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from workshop.gpu.launch import CancelFlag
+
 MOST_WAITING = 64
 
 
@@ -28,7 +30,7 @@ class Work:
     run: Callable[[], None]
     heavy: bool
     keep: Any = None
-    cancel: threading.Event | None = None
+    cancel: CancelFlag | None = None
 
 
 _STARTING = Work(lambda: None, heavy=False)
