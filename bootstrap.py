@@ -60,14 +60,16 @@ def ensure_environment(cuda: bool) -> None:
     if STAMP.is_file() and STAMP.read_text() == wanted and venv_program("workshop").exists():
         return
     start = time.monotonic()
-    print(f"Setting up {VENV.name}/ for this folder (once; about two minutes and 2 GB) ...", flush=True)
     STAMP.unlink(missing_ok=True)
-    if not venv_works():
+    if venv_works():
+        print(f"Updating {VENV.name}/: what the workshop needs has changed ...", flush=True)
+    else:
+        print(f"Setting up {VENV.name}/ for this folder (once; about two minutes and 2 GB) ...", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         make_venv()
     install(cuda)
     STAMP.write_text(wanted)
-    print(f"Set up in {time.monotonic() - start:.0f} s. The next start takes seconds.\n", flush=True)
+    print(f"Ready after {time.monotonic() - start:.0f} s. The next start takes seconds.\n", flush=True)
 
 
 def stamp(cuda: bool) -> str:

@@ -34,7 +34,7 @@ class Pair:
 
 
 def project_root(start: Path | None = None) -> Path:
-    """Find the folder of this project: the one around `start` (default: here) that holds notebooks/text.
+    """Find the folder of this project: the one around `start` (default: here) with pyproject.toml.
 
     Falls back to the checkout this package was installed from.
 
@@ -43,9 +43,10 @@ def project_root(start: Path | None = None) -> Path:
     """
     here = (start or Path.cwd()).resolve()
     for folder in [here, *here.parents, Path(__file__).resolve().parents[3]]:
-        if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+        inside = [folder / "notebooks", folder / "src" / "workshop"]
+        if (folder / "pyproject.toml").is_file() and any(part.is_dir() for part in inside):
             return folder
-    cure = "run this in the folder that holds notebooks/ and pyproject.toml"
+    cure = "run this in the folder that holds pyproject.toml and notebooks/"
     raise NotebookError(f"there is no workshop checkout around {here.name}/: {cure}")
 
 
