@@ -18,6 +18,7 @@ from workshop.gpu.intrinsics import (
     thread_idx,
     warp_id,
 )
+from workshop.gpu.launch import HostArray
 
 SHARED, LOCAL = AddressSpace.SHARED, AddressSpace.LOCAL
 f32 = DType.float32
@@ -43,6 +44,54 @@ def test_more_threads_than_a_batch_holds(run):
     a, out = numbers(200_000), np.zeros(200_000, "float32")
     run(guarded_add, out, a, 200_000, grid=1563, block=128)
     assert (out == a + 10).all()
+
+
+def test_input_and_output_in_one_buffer__each_thread_its_own_element(run):
+    memory = numbers(100)
+    want = memory + 10
+    run(guarded_add, HostArray(memory, (100,), (1,)), HostArray(memory, (100,), (1,)), 100, grid=4, block=32)
+    assert (memory == want).all()
+
+
+def copy_2d(out, a):
+    x, y = global_idx.x, global_idx.y
+    if y < out.dim(0) and x < out.dim(1):
+        out[y, x] = a[y, x] + 1
+
+
+def test_column_major_and_offset_views(run):
+    a, memory = numbers((6, 10)), np.zeros(64, "float32")
+    run(copy_2d, HostArray(memory, (6, 10), (1, 6), 4), a, grid=(3, 2), block=(4, 4))
+    assert (a + 1 == memory[4:].reshape(10, 6).T).all() and (memory[:4] == 0).all()
+
+
+def test_the_odd_and_the_even_elements_of_one_buffer_do_not_meet(run):
+    memory = numbers(64)
+    want = memory.copy()
+    want[1::2] = want[::2] + 10
+    odd, even = HostArray(memory, (32,), (2,), 1), HostArray(memory, (32,), (2,), 0)
+    run(guarded_add, odd, even, 32, grid=2, block=16)
+    assert (memory == want).all()
+
+
+def half_precision(out, a):
+    i = global_idx.x
+    acc = a.dtype(0)
+    for k in range(20):
+        acc += a[i] * a.dtype(k)
+    out[i] = acc
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_16_bit_floats_round_after_each_operation(run, dtype):
+    to = DType(dtype).to_numpy()
+    a, out = (np.arange(1, 33) / 7).astype(to), np.zeros(32, to)
+    run(half_precision, out, a, grid=1, block=32)
+    want = np.zeros(32, to)
+    for k in range(20):
+        product = (a.astype("float32") * np.float32(k)).astype(to)
+        want = (want.astype("float32") + product.astype("float32")).astype(to)
+    assert (out == want).all()
 
 
 def early_return(out, a, size):

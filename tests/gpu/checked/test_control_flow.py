@@ -7,6 +7,7 @@ import types
 import numpy as np
 import pytest
 
+from workshop.gpu.checked.statements import trips
 from workshop.gpu.intrinsics import block_dim, block_idx, global_idx, grid_dim, min, sqrt, thread_idx
 
 
@@ -128,3 +129,11 @@ def test_a_kernel_means_its_python(run, kernel, n):
     run(kernel, got, n, grid=grid, block=block)
     by_hand(kernel, want, n, grid=grid, block=block)
     assert got.tolist() == want.tolist()
+
+
+def test_the_trips_of_an_uneven_range_are_pythons__also_at_the_ends_of_int64():
+    ends = [-(2**63), -(2**63) + 1, -7, -1, 0, 1, 2, 9, 2**63 - 2, 2**63 - 1]
+    start, stop, step = (grid.ravel() for grid in np.meshgrid(*[np.array(ends, np.int64)] * 3))
+    got = trips(start, stop, step)
+    for a, b, by, count in zip(start.tolist(), stop.tolist(), step.tolist(), got.tolist(), strict=True):
+        assert count == (0 if by == 0 else -(-(b - a) // by) if (b - a) * by > 0 else 0)

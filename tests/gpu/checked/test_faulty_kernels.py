@@ -1,5 +1,7 @@
 """Faulty kernels: `checked` names the class, the line, the block and the thread; for a race both sides."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -530,6 +532,14 @@ def test_a_cancelled_launch_ends_quietly(launch):
     record = launch(never_ends, zeros(8), block=8)
     record.cancel.set()
     CheckedBackend(step_budget=10**12).run(record)
+
+
+def test_a_launch_cancelled_from_another_thread_ends_soon(launch):
+    record = launch(never_ends, zeros(8), block=8)
+    timer = threading.Timer(0.05, record.cancel.set)
+    timer.start()
+    CheckedBackend(step_budget=10**12).run(record)
+    timer.join()
 
 
 # -- the order of faults

@@ -19,7 +19,7 @@ from workshop.gpu.trace import Trace
 
 LANES = 1 << 16  # threads of a batch: arrays of this length stay in cache
 BYTES = 1 << 27  # what the shared and local arrays of a batch may take, their shadows included
-STEPS = 200_000  # trips of one while loop
+STEPS = 100_000  # trips of one while loop: seconds, even where each trip is slow
 
 
 @dataclass(frozen=True, slots=True)
