@@ -419,6 +419,17 @@ def test_a_variable_its_thread_never_assigned(fault_of):
     assert "value" in fault.message
 
 
+def test_variables_are_unassigned_again_in_every_batch_of_blocks(fault_of):
+    def only_early_threads_assign(out):
+        if block_idx.x < 100:
+            value = 1.0
+        out[global_idx.x] = value  # fault
+
+    fault = fault_of(only_early_threads_assign, zeros(1024 * 101), grid=101, block=1024)
+    assert type(fault) is errors.UninitializedError
+    assert (fault.block, fault.thread) == ((100, 0, 0), (0, 0, 0))
+
+
 # -- barriers
 
 
@@ -540,6 +551,26 @@ def test_a_launch_cancelled_from_another_thread_ends_soon(launch):
     timer.start()
     CheckedBackend(step_budget=10**12).run(record)
     timer.join()
+
+
+def long_for(out, n):
+    for k in range(n):
+        out[0] = k
+
+
+def long_uneven_for(out, n):
+    for k in range(thread_idx.x, n):
+        out[thread_idx.x] = k
+
+
+@pytest.mark.parametrize("kernel", [long_for, long_uneven_for])
+def test_a_cancelled_for_loop_ends_soon(launch, kernel):
+    record = launch(kernel, zeros(2, "int64"), 3_000_000, block=2 if kernel is long_uneven_for else 1)
+    timer = threading.Timer(0.05, record.cancel.set)
+    timer.start()
+    CheckedBackend().run(record)
+    timer.join()
+    assert record.arguments[0].flat.max() < 2_999_999
 
 
 # -- the order of faults
