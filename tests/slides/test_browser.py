@@ -136,14 +136,14 @@ def deck(request):
 class Visit:
     """One deck open in one tab, with everything the tab said and asked for."""
 
-    def __init__(self, browser, deck, **options):
+    def __init__(self, browser, deck, query="", **options):
         self.said, self.asked = [], []
         self.context = browser.new_context(viewport={"width": 1280, "height": 720}, offline=True, **options)
         self.page = self.context.new_page()
         self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(deck.path.as_uri())
+        self.page.goto(deck.path.as_uri() + query)
         self.page.wait_for_function("window.Reveal && Reveal.isReady()")
 
     def slides(self):
@@ -215,6 +215,7 @@ def test_speaker_view_opens_with_the_notes(browser, deck):
             first = page.evaluate("document.querySelector('aside.notes').textContent.trim()")
             assert spoken.strip().startswith(first[:20])
             assert view.locator("iframe").count() == 2
+            view.wait_for_selector(".pacing-title")
             context.close()
         finally:
             server.shutdown()
@@ -225,6 +226,20 @@ def test_pdf_has_one_page_a_slide(deck, tmp_path):
     pdf = tmp_path / "deck.pdf"
     print_pdf(deck.path, pdf)
     assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf.read_bytes())) == deck.slides
+
+
+def test_paper_shows_every_line_inside_the_margins(browser, deck):
+    visit = Visit(browser, deck, query="?print-pdf")
+    visit.page.wait_for_selector(".pdf-page")
+    edges = visit.page.evaluate(
+        """[...document.querySelectorAll(".pdf-page")].map((paper) => {
+          const title = paper.querySelector("h1, h2"), from = paper.getBoundingClientRect();
+          return Math.round(title.getBoundingClientRect().left - from.left);
+        })"""
+    )
+    assert edges == [64] * deck.slides
+    assert visit.page.locator(".line.dim, .fragment:not(.visible)").count() == 0
+    visit.context.close()
 
 
 @pytest.fixture

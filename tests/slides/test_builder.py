@@ -163,7 +163,7 @@ def test_step_outside_the_code_is_refused(root):
 
 
 def test_steps_are_lists_of_lines():
-    assert parse_steps("[1|2-3,5|]", 5) == [[1], [2, 3, 5], []]
+    assert parse_steps("[1|2-3,5||0]", 5) == [[1], [2, 3, 5], [], [0]]
 
 
 def test_python_fence_must_compile(root):

@@ -26,6 +26,7 @@
     backgroundTransition: "none",
     pdfSeparateFragments: false,
     pdfMaxPagesPerSlide: 1,
+    defaultTiming: 120 /* shows the pace in the speaker view; each slide brings its own minutes */,
     plugins: [RevealNotes],
   }).then(lightAll);
   for (const event of ["fragmentshown", "fragmenthidden", "slidechanged"]) Reveal.on(event, lightAll);

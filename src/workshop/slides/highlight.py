@@ -26,7 +26,7 @@ class CodeError(ValueError):
 
 
 def parse_steps(text: str, lines: int) -> list[list[int]]:
-    """Read `[1|2-3,5]` as line numbers per step; an empty step lights all.
+    """Read `[1|2-3,5]` as line numbers per step; an empty step lights all lines, 0 none.
 
     CodeError names a line that is not there.
 
@@ -42,7 +42,7 @@ def parse_steps(text: str, lines: int) -> list[list[int]]:
         [n for part in step.split(",") if part.strip() for n in _span(part)] for step in match[1].split("|")
     ]
     for number in (n for step in steps for n in step):
-        if not 1 <= number <= lines:
+        if not 0 <= number <= lines:
             raise CodeError(f"step line {number} is not in this code, which has {lines} lines.")
     return steps
 
