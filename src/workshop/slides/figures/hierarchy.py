@@ -67,7 +67,7 @@ def _cells(labels: list[str], chosen: int, y: float, lanes: bool) -> list[str]:
         parts.append(rect(x + gap / 2, y + 1, pitch - gap, _ROW - 2, fill, edge))
         parts.append(text(x + pitch / 2, y + _ROW / 2, label, 20 if lanes else 22, words, weight=weight))
     if lanes:  # the frame of the followed lane lies over its neighbours
-        parts.append(rect(_LEFT + chosen * pitch - 1, y - 4, pitch + 2, _ROW + 8, "none", ink("write-mark")))
+        parts.append(rect(_LEFT + chosen * pitch - 1, y - 4, pitch + 2, _ROW + 8, "none", ink("ink")))
     return [group(parts)]
 
 
