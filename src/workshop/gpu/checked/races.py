@@ -168,10 +168,14 @@ class Shadow:
         if differ.any():
             self._note_more(clock, at[differ], now[differ], new[differ])
 
+    def _one_group(self, clock: Clock) -> bool:
+        """Whether only lanes of one group can reach an address."""
+        return self.one_block and not clock.warps
+
     def _replace(self, clock: Clock, lanes: Lanes, at: Array, old: Array, new: Array) -> None:
         """Make `new` the first readers; the old ones move to where they still matter."""
         self.first[at] = new
-        if self.one_block and not clock.warps:
+        if self._one_group(clock):
             return
         abroad = (clock.block(old) != clock.block(new)) & (old != 0)
         if abroad.any():
@@ -185,6 +189,10 @@ class Shadow:
 
     def _note_more(self, clock: Clock, at: Array, first: Array, new: Array) -> None:
         """Note readers that share their address with another first reader."""
+        if self._one_group(clock):
+            self._used[0] = True
+            self.second[at] = new
+            return
         same = clock.group(first) == clock.group(new)
         self._used[0] |= bool(same.any())
         self.second[at[same]] = new[same]
