@@ -78,6 +78,13 @@ def test_a_damaged_manifest_is_named_and_nothing_is_touched(root: Path) -> None:
         fill(root)
 
 
+def test_a_file_in_the_way_is_named_and_kept(root: Path) -> None:
+    (root / "work").write_text("mine")
+    with pytest.raises(NotebookError, match="work is a file"):
+        fill(root)
+    assert (root / "work").read_text() == "mine"
+
+
 def test_an_unknown_number_is_refused(root: Path) -> None:
     with pytest.raises(NotebookError, match="no notebook has the number '7'; there are: 04"):
         reset(root, "7")

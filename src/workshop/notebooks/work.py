@@ -41,6 +41,8 @@ def fill(root: Path) -> Report:
     Raises:
         NotebookError: work/ is a file, or its manifest cannot be read.
     """
+    if (root / "work").exists() and not (root / "work").is_dir():
+        raise NotebookError("work is a file; rename it, as your copies go to a folder of that name")
     manifest, report = read_manifest(root), Report()
     for name in sources(root):
         fresh = copy_of(root / "notebooks" / name)
