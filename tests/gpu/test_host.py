@@ -177,6 +177,22 @@ def test_streams__are_ordered_in_themselves(ctx):
     assert a.to_numpy().tolist() == b.to_numpy().tolist() == [3] * 64
 
 
+def test_event__orders_two_streams_and_times_them(ctx):
+    one, two = ctx.create_stream(), ctx.create_stream()
+    n = 1 << 18
+    a, b = zeros(ctx, n), zeros(ctx, n)
+    ctx.synchronize()
+    start, done = ctx.create_event(), ctx.create_event()
+    one.record_event(start)
+    ctx.enqueue_function(increment, a, n, grid_dim=n // 256, block_dim=256, stream=one)
+    one.record_event(done)
+    two.enqueue_wait_for(done)
+    ctx.enqueue_copy(b, a, stream=two)
+    two.synchronize()
+    done.synchronize()
+    assert set(b.to_numpy().tolist()) == {1} and done.elapsed_ms(start) > 0
+
+
 def test_execution_time__is_nanoseconds_per_iteration(ctx):
     a = zeros(ctx, 64)
     calls = []

@@ -152,6 +152,30 @@ def test_helpers__early_return_tuples_and_lazy_calls(apply):
     np.testing.assert_array_equal(out, [f * 1000 + i * 10 for i, f in enumerate(first)])
 
 
+def bump(a, i):
+    a[i] += 10
+    return a[i]
+
+
+@kernel
+def ordered(out, a):
+    i = thread_idx.x
+    n = i
+    pair = (n, a[i])
+    n += 5
+    out[0, i] = a[i] + bump(a, i)
+    out[1, i] = n * 100 + pair[0] * 10 + (bump(a, i) - a[i])
+    a[i] = a[i] * 1000 + bump(a, i)
+    out[2, i] = pair[1]
+
+
+def test_operands__are_computed_from_left_to_right(apply):
+    a = np.array([1, 2], np.int32)
+    out, after = apply(ordered, np.zeros((3, 2), np.int32), a, block=2)
+    np.testing.assert_array_equal(out, [[12, 14], [500, 610], [1, 2]])
+    np.testing.assert_array_equal(after, (a + 20) * 1000 + a + 30)
+
+
 @kernel
 def early(out, n):
     i = global_idx.x

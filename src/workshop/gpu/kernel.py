@@ -231,32 +231,32 @@ class Kernel(Generic[P]):
         """Return the generated source of the latest launch: api is "cpu" or "cuda"."""
         function = self._latest().function
         if api == "cuda":
-            from workshop.gpu import cuda
+            from workshop.gpu.cuda import source as cuda_source
 
-            return cuda.source(function)
+            return cuda_source(function)
         if api == "cpu":
-            from workshop.gpu import cpu
+            from workshop.gpu.cpu import source as cpu_source
 
-            return cpu.source(function)
+            return cpu_source(function)
         raise LaunchError(f'source() knows "cpu" and "cuda", not {api!r}', caller_loc())
 
     def ptx(self, arch: str = "sm_90") -> str:
         """Return the PTX of the latest launch for one GPU architecture (needs NVRTC or nvcc, no GPU)."""
-        from workshop.gpu import cuda
+        from workshop.gpu.cuda import compile_ptx
 
-        return cuda.compile_ptx(self._latest().function, arch=arch)
+        return compile_ptx(self._latest().function, arch=arch)
 
     def llvm(self) -> str:
         """Return the optimised LLVM IR of the latest launch as the CPU runs it."""
-        from workshop.gpu import cpu
+        from workshop.gpu.cpu import llvm
 
-        return cpu.llvm(self._latest().function)
+        return llvm(self._latest().function)
 
     def asm(self) -> str:
         """Return the machine code of the latest launch as the CPU runs it, in assembly."""
-        from workshop.gpu import cpu
+        from workshop.gpu.cpu import asm
 
-        return cpu.asm(self._latest().function)
+        return asm(self._latest().function)
 
     def _latest(self) -> Specialization:
         if self.last is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from workshop.dtype import DType
 from workshop.gpu import intrinsics, ir
-from workshop.gpu.frontend.dispatch import Method, describe, index, lowers, value
+from workshop.gpu.frontend.dispatch import Method, describe, index, lowers, operands, value
 from workshop.gpu.frontend.expressions import arithmetic
 from workshop.gpu.frontend.scope import MISSING, Scope
 from workshop.gpu.frontend.values import Value, is_runtime
@@ -87,8 +87,7 @@ def indices(scope: Scope, node: ast.Subscript, memory: ir.Memory) -> tuple[ir.Ex
         if isinstance(part, ast.Slice):
             scope.syntax(part, "slices are not in the kernel language; a thread reads one element at a time")
     found: list[Value] = []
-    for part in parts:
-        item = value(scope, part)
+    for item in operands(scope, parts):
         found.extend(item if isinstance(item, tuple) else [item])
     if len(found) != memory.rank:
         shape = ", ".join("?" if e is None else str(e) for e in memory.shape)

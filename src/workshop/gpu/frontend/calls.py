@@ -18,6 +18,7 @@ from workshop.gpu.frontend.dispatch import (
     as_dtype,
     describe,
     lowers,
+    operands,
     require_number,
     truth,
     value,
@@ -50,8 +51,9 @@ def call(scope: Scope, node: ast.Call) -> Value:
     for keyword in node.keywords:
         if keyword.arg is None:
             scope.syntax(node, "**arguments are not in the kernel language; write each argument")
-    arguments = [value(scope, item) for item in node.args]
-    keywords = {k.arg: value(scope, k.value) for k in node.keywords if k.arg is not None}
+    given = operands(scope, [*node.args, *(k.value for k in node.keywords)])
+    arguments = given[: len(node.args)]
+    keywords = {k.arg: v for k, v in zip(node.keywords, given[len(node.args) :], strict=True) if k.arg}
     if isinstance(function, Method):
         return _method(scope, node, function, arguments)
     if isinstance(function, DType):

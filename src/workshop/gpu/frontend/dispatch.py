@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,27 @@ def body(scope: Scope, statements: Sequence[ast.stmt], *, last: bool = False) ->
         handler(scope, node)
         if isinstance(node, (ast.Return, ast.Break, ast.Continue)):
             return
+
+
+def in_order(scope: Scope, *lowerings: Callable[[], Value]) -> list[Value]:
+    """Lower operands from left to right.
+
+    Where one needs statements (an inlined helper), those before it are computed first, as Python would.
+    """
+    found: list[Value] = []
+    for lower in lowerings:
+        with scope.collect() as out:
+            result = lower()
+        if out:
+            found = [scope.pinned(v) for v in found]
+            scope.out.extend(out)
+        found.append(result)
+    return found
+
+
+def operands(scope: Scope, nodes: Sequence[ast.expr]) -> list[Value]:
+    """Lower expressions from left to right."""
+    return in_order(scope, *(functools.partial(value, scope, node) for node in nodes))
 
 
 def number(scope: Scope, node: ast.expr, what: str = "this") -> Value:

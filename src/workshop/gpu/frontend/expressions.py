@@ -10,7 +10,7 @@ from typing import Any
 from workshop.dtype import DType
 from workshop.gpu import ir
 from workshop.gpu.frontend import values
-from workshop.gpu.frontend.dispatch import condition, lowers, number, require_number, value
+from workshop.gpu.frontend.dispatch import condition, lowers, number, operands, require_number, value
 from workshop.gpu.frontend.scope import Scope
 from workshop.gpu.frontend.values import Value, is_runtime, keep_weak
 
@@ -125,13 +125,13 @@ def _name(scope: Scope, node: ast.Name) -> Value:
 
 @lowers(ast.Tuple)
 def _tuple(scope: Scope, node: ast.Tuple) -> Value:
-    return tuple(value(scope, item) for item in node.elts)
+    return tuple(operands(scope, node.elts))
 
 
 @lowers(ast.BinOp)
 def _binop(scope: Scope, node: ast.BinOp) -> Value:
-    left = value(scope, node.left)
-    return arithmetic(scope, node, type(node.op), left, value(scope, node.right))
+    left, right = operands(scope, [node.left, node.right])
+    return arithmetic(scope, node, type(node.op), left, right)
 
 
 @lowers(ast.UnaryOp)
@@ -221,10 +221,10 @@ def _select(scope: Scope, node: ast.AST, test: Value, yes: Any, no: Any) -> Valu
 
 @lowers(ast.Compare)
 def _compare(scope: Scope, node: ast.Compare) -> Value:
-    left = value(scope, node.left)
+    left, *rights = operands(scope, [node.left, *node.comparators])
     result: Value = True
     for position, (op, right_node) in enumerate(zip(node.ops, node.comparators, strict=True)):
-        right = value(scope, right_node)
+        right = rights[position]
         if position < len(node.ops) - 1:
             right = scope.temporary("middle", right, scope.loc(right_node), right_node)
         one = compare(scope, node, type(op), left, right)

@@ -200,6 +200,20 @@ class Scope:
         self.assign(name, value, loc, node)
         return self.read(name, loc)
 
+    def pinned(self, value: Value) -> Value:
+        """Keep a run-time value as it is now, before statements that may change what it reads."""
+        if isinstance(value, tuple):
+            return tuple(self.pinned(v) for v in value)
+        expr = value.expr if isinstance(value, Weak) else value
+        if not isinstance(expr, ir.Expr):
+            return value
+        if not any(isinstance(n, (ir.Load, ir.Variable)) for n in ir.walk(expr)):
+            return value
+        name = self.unit.unique("before")
+        self.note(name, value, expr.loc)
+        self.emit(ir.Assign(expr.loc, name, expr))
+        return self.read(name, expr.loc)
+
     # -- names
 
     def name(self, node: ast.Name) -> Value:

@@ -9,7 +9,7 @@ from workshop.dtype import DType
 from workshop.gpu import intrinsics, ir
 from workshop.gpu.frontend import calls as calls  # registers the lowering of calls
 from workshop.gpu.frontend.arrays import indices
-from workshop.gpu.frontend.dispatch import as_dtype, body, condition, describe, index, lowers, value
+from workshop.gpu.frontend.dispatch import as_dtype, body, condition, describe, in_order, index, lowers, value
 from workshop.gpu.frontend.expressions import arithmetic, lazily
 from workshop.gpu.frontend.scope import Scope
 from workshop.gpu.frontend.values import Value, is_number, is_runtime
@@ -48,7 +48,7 @@ def _store(scope: Scope, target: ast.expr, result: Value, node: ast.stmt) -> Non
         memory = value(scope, target.value)
         if not isinstance(memory, ir.Memory):
             scope.type(target, f"{describe(memory)} has no elements to assign; only arrays have")
-        place = indices(scope, target, memory)
+        result, place = in_order(scope, lambda: result, lambda: indices(scope, target, memory))
         stored = as_dtype(scope, node, result, memory.dtype)
         scope.emit(ir.Store(scope.loc(target), memory, place, stored))
     elif isinstance(target, (ast.Tuple, ast.List)):
@@ -61,7 +61,7 @@ def _store_name(scope: Scope, target: ast.Name, result: Value, node: ast.stmt) -
     web = scope.webs.name(target)
     assert web is not None
     if isinstance(result, tuple) and any(is_runtime(v) for v in result):
-        result = tuple(scope.temporary(target.id, v, scope.loc(target), node) for v in result)
+        result = scope.pinned(result)
     if is_runtime(result) or is_number(result):
         for bindings in scope.static:
             bindings.pop(web, None)
@@ -82,14 +82,7 @@ def _store_tuple(scope: Scope, target: ast.Tuple | ast.List, result: Value, node
     if len(result) != len(target.elts):
         scope.type(node, f"{len(result)} values cannot be unpacked into {len(target.elts)} names")
     # All values first, then all assignments: `a, b = b, a` swaps.
-    kept = []
-    for v in result:
-        if is_runtime(v) and not isinstance(v, (ir.Constant, ir.Argument, ir.Id)):
-            name = scope.unit.unique("item")
-            scope.assign(name, v, scope.loc(node), node)
-            v = scope.read(name, scope.loc(node))
-        kept.append(v)
-    for one, v in zip(target.elts, kept, strict=True):
+    for one, v in zip(target.elts, scope.pinned(result), strict=True):
         _store(scope, one, v, node)
 
 

@@ -195,6 +195,10 @@ class DeviceContext:
         self._further.add(made)
         return made
 
+    def create_event(self) -> Any:
+        """Make an event: `stream.record_event(e)`, `stream.enqueue_wait_for(e)`, `e.synchronize()`."""
+        return self.runtime.new_event()
+
     def stream(self) -> Any:
         """Return the default stream."""
         return self._stream

@@ -10,7 +10,7 @@ import numpy as np
 from workshop.dtype import DType
 from workshop.errors import Loc
 from workshop.gpu.host.buffers import Array, DeviceBuffer, HostBuffer, new_host_array
-from workshop.gpu.host.stream import Stream, Work
+from workshop.gpu.host.stream import Event, Stream, Work
 from workshop.gpu.kernel import Specialization
 from workshop.gpu.launch import Dim3, HostBackend, Launch, Output
 
@@ -23,6 +23,9 @@ class Runtime(Protocol):
 
     def new_stream(self) -> Any:
         """Make a stream: `.synchronize()`, `.idle`."""
+
+    def new_event(self) -> Any:
+        """Make an event: `.synchronize()`, `.elapsed_ms(start)`."""
 
     def allocate(self, dtype: DType, length: int) -> tuple[Any, Array | None]:
         """Allocate device memory (`.size` counts elements) and, on `checked`, its shadow of written ones."""
@@ -69,6 +72,9 @@ class HostRuntime:
 
     def new_stream(self) -> Stream:
         return Stream()
+
+    def new_event(self) -> Event:
+        return Event()
 
     def allocate(self, dtype: DType, length: int) -> tuple[Any, Array | None]:
         return new_host_array(dtype, length), np.zeros(length, np.bool_) if self.shadow else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -24,13 +25,46 @@ MOST_WAITING = 64
 class Work:
     """One piece of work: `run()` does it, `heavy` says that the worker shall start it at once.
 
-    `keep` holds what must outlive it; `cancel`, once set, asks it to stop early.
+    `keep` holds what must outlive it; `cancel`, once set, asks it to stop early; `always` work runs even
+    after an earlier piece failed.
     """
 
     run: Callable[[], None]
     heavy: bool
     keep: Any = None
     cancel: CancelFlag | None = None
+    always: bool = False
+
+
+class Event:
+    """A place in a stream that another stream, or the host, can wait for; made by `ctx.create_event()`."""
+
+    def __init__(self) -> None:
+        self._reached = threading.Event()
+        self._reached.set()  # an event that was never recorded holds nobody up
+        self._time = 0.0
+
+    def arm(self) -> None:
+        """Make waiters wait from now on."""
+        self._reached.clear()
+
+    def mark(self) -> None:
+        """Let waiters go on; the stream calls this."""
+        self._time = time.perf_counter()
+        self._reached.set()
+
+    def wait(self) -> None:
+        """Block this thread until the event is reached."""
+        self._reached.wait()
+
+    def synchronize(self) -> None:
+        """Wait until the event is reached; an interrupt ends the waiting."""
+        while not self._reached.wait(timeout=0.2):
+            pass
+
+    def elapsed_ms(self, start: Event) -> float:
+        """Return the milliseconds between an earlier event and this one, both reached."""
+        return (self._time - start._time) * 1e3
 
 
 _STARTING = Work(lambda: None, heavy=False)
@@ -92,6 +126,15 @@ class Stream:
         failure, state.failure = state.failure, None
         if failure is not None:
             raise failure
+
+    def record_event(self, event: Event) -> None:
+        """Mark the event when everything enqueued before has run."""
+        event.arm()
+        self.enqueue(Work(event.mark, heavy=True, always=True))
+
+    def enqueue_wait_for(self, event: Event) -> None:
+        """Let later work of this stream wait until another stream reached the event."""
+        self.enqueue(Work(event.wait, heavy=True))
 
     @property
     def idle(self) -> bool:
@@ -159,8 +202,8 @@ class Stream:
                 return
             state.running = work
             try:
-                # After a failure later work is dropped, as after a fault on a GPU.
-                if state.failure is None:
+                # After a failure later work is dropped, as after a fault on a GPU; events still happen.
+                if state.failure is None or work.always:
                     work.run()
             except Exception as problem:
                 state.failure = problem
@@ -170,7 +213,11 @@ class Stream:
     def _abandon(self) -> None:
         """Drop what waits, cancel what runs, and wait for it to stop."""
         state = self._state
+        dropped = list(state.queue)
         state.queue.clear()
+        for work in dropped:
+            if work.always:
+                work.run()
         running = state.running
         while running is not None and state.running is running and state.awake:
             if running.cancel is not None:
