@@ -1,0 +1,203 @@
+"""Layers: objects that hold weights, and that add nodes to the graph being built when they are called."""
+
+from __future__ import annotations
+
+import difflib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from workshop.driver import Buffer
+from workshop.dtype import DType
+from workshop.errors import WorkshopError, caller_loc
+from workshop.graph import TensorType, Weight
+
+Array = npt.NDArray[Any]
+Place = tuple["Module", str, str, Weight]  # the owner, the name inside it, the full name, the weight
+SHOWN = 5  # names listed before "and N more"
+
+
+class ModelError(WorkshopError, ValueError):
+    """A model's weights, configuration or tokens do not fit it."""
+
+
+class Layer(ABC):
+    """Anything that is called with graph values and adds nodes."""
+
+    @abstractmethod
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Add the layer's nodes to the graph being built."""
+
+
+class Module(Layer):
+    """Holds weights and sublayers under the names of its attributes; full names join them with dots.
+
+    >>> from workshop.nn import Linear
+    >>> class Twice(Module):
+    ...     def __init__(self):
+    ...         self.inner = Linear(2, 2)
+    ...     def __call__(self, x): return self.inner(self.inner(x))
+    >>> list(Twice().raw_state_dict())
+    ['inner.weight']
+    """
+
+    _sublayers: dict[str, Module]
+    _weights: dict[str, Weight]
+    _arrays: dict[str, Array]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = object.__new__(cls)
+        self.__dict__.update(_sublayers={}, _weights={}, _arrays={})
+        return self
+
+    def __init__(self) -> None:
+        pass
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, (list, tuple)) and any(isinstance(item, Module) for item in value):
+            text = f"{type(self).__name__}.{name} is a {type(value).__name__} of modules"
+            cure = f"their weights would have no names; write self.{name} = LayerList([...])"
+            raise ModelError(f"{text}: {cure}", caller_loc())
+        for known in (self._sublayers, self._weights, self._arrays):
+            known.pop(name, None)
+        object.__setattr__(self, name, value)
+        if isinstance(value, Module):
+            self._sublayers[name] = value
+        elif isinstance(value, Weight):
+            self._weights[name] = value
+        else:
+            return
+        for _, _, full, weight in self._places():
+            weight.name = full
+
+    def _places(self) -> list[Place]:
+        """Every weight once, a tied one under the first of its names."""
+        found: dict[int, Place] = {}
+        for place in self._walk(""):
+            found.setdefault(id(place[3]), place)
+        return list(found.values())
+
+    def _walk(self, prefix: str) -> Iterator[Place]:
+        for name, weight in self._weights.items():
+            yield self, name, prefix + name, weight
+        for name, layer in self._sublayers.items():
+            yield from layer._walk(f"{prefix}{name}.")
+
+    @property
+    def layer_weights(self) -> dict[str, Weight]:
+        """The weights of this module itself, by attribute name."""
+        return dict(self._weights)
+
+    @property
+    def sublayers(self) -> dict[str, Module]:
+        """The modules directly inside this one, by attribute name."""
+        return dict(self._sublayers)
+
+    def raw_state_dict(self) -> dict[str, Weight]:
+        """Return every weight by its full name; a tied one once, under the first of its names."""
+        return {full: weight for _, _, full, weight in self._places()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Take the data of every weight from arrays by full name: numpy, torch, or anything with DLPack.
+
+        Raises ModelError, with the names, where one is missing or has another shape or dtype, and where the
+        mapping holds names the module does not have (`strict=False` lets those pass).
+        """
+        places = self._places()
+        known = {full: weight for _, _, full, weight in places}
+        arrays = {name: _array(name, state_dict[name]) for name in known if name in state_dict}
+        extra = [name for name in state_dict if name not in known] if strict else []
+        wrong = list(_misfits(known, arrays, extra))
+        if wrong:
+            text = "\n".join([f"the weights do not fit {type(self).__name__}:", *wrong])
+            raise ModelError(text, caller_loc())
+        for owner, name, full, _ in places:
+            owner._arrays[name] = arrays[full]
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return the data of every weight by full name: what `InferenceSession.load` takes.
+
+        Raises ModelError where a weight has no data yet.
+        """
+        places = self._places()
+        bare = [full for owner, name, full, _ in places if name not in owner._arrays]
+        if bare:
+            text = f"{type(self).__name__} has no data for {_listed(bare)}; call load_state_dict(...) first"
+            raise ModelError(text, caller_loc())
+        return {full: owner._arrays[name] for owner, name, full, _ in places}
+
+    def __repr__(self) -> str:
+        own = [f"{name}: {weight.type}" for name, weight in self._weights.items()]
+        if not self._sublayers:
+            return f"{type(self).__name__}({', '.join(own)})"
+        for name, layer in self._sublayers.items():
+            own += f"{name}: {layer!r}".splitlines()
+        inside = "".join(f"\n  {line}" for line in own)
+        return f"{type(self).__name__}({inside}\n)"
+
+
+class LayerList(Module):
+    """Holds layers under the names 0, 1, 2, ... and calls them one after the other."""
+
+    def __init__(self, layers: Iterable[Module]) -> None:
+        for index, layer in enumerate(layers):
+            setattr(self, str(index), layer)
+
+    def __call__(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return what the last layer makes; each gets the one before's result and all other arguments."""
+        for layer in self:
+            x = layer(x, *args, **kwargs)
+        return x
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._sublayers.values())
+
+    def __len__(self) -> int:
+        return len(self._sublayers)
+
+    def __getitem__(self, index: int) -> Module:
+        return list(self._sublayers.values())[index]
+
+
+class Sequential(LayerList):
+    """Chains layers: each takes the result of the one before.
+
+    >>> from workshop.nn import Linear
+    >>> Sequential([Linear(4, 8), Linear(8, 2)]).raw_state_dict()["1.weight"]
+    Weight('1.weight', float32[2, 8])
+    """
+
+
+def _array(name: str, value: Any) -> Array:
+    if isinstance(value, np.ndarray):
+        return value
+    try:
+        return Buffer.from_dlpack(value).to_numpy()
+    except (TypeError, BufferError) as error:
+        raise ModelError(f"weight '{name}': {error}", caller_loc()) from None
+
+
+def _misfits(known: Mapping[str, Weight], arrays: Mapping[str, Array], extra: Sequence[str]) -> Iterator[str]:
+    missing = [name for name in known if name not in arrays]
+    if missing:
+        yield f"  missing: {_listed([_with_guess(name, extra) for name in missing])}"
+    if extra:
+        yield f"  not in the model: {_listed(extra)}"
+    for name, array in arrays.items():
+        wanted = known[name].type
+        found = TensorType(DType.from_numpy(array.dtype), array.shape)
+        if (found.dtype, found.shape) != (wanted.dtype, wanted.shape):
+            yield f"  '{name}' is {wanted} in the model, {found} in the data"
+
+
+def _with_guess(name: str, others: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, others, 1, 0.8)
+    return f"{name} (did you mean {close[0]}?)" if close else name
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
