@@ -8,7 +8,20 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 HEAVY = ["numba", "llvmlite", "torch", "cupy", "matplotlib", "ipywidgets", "transformers", "jupytext"]
-LIGHT = ["gpu", "gpu.host", "graph", "layout", "dtype", "driver", "compiler", "cli", "notebooks", "doctor"]
+LIGHT = [
+    "gpu",
+    "gpu.host",
+    "graph",
+    "nn",
+    "pipelines",
+    "layout",
+    "dtype",
+    "driver",
+    "compiler",
+    "cli",
+    "notebooks",
+    "doctor",
+]
 
 
 def heavy_after(statement: str) -> list[str]:
