@@ -53,7 +53,8 @@ def extent(memory: ir.Memory, axis: int, loc: Any) -> Value:
     return known if known is not None else ir.Extent(DType.int64, loc, memory, axis)
 
 
-MEMORY_ATTRIBUTES = ("dtype", "shape", "rank", "size", "dim")
+METHODS = ("dim", "dim_size", "load", "store")
+MEMORY_ATTRIBUTES = ("dtype", "shape", "rank", "size", *METHODS)
 
 
 def _memory_attribute(scope: Scope, node: ast.Attribute, memory: ir.Memory) -> Value:
@@ -67,11 +68,13 @@ def _memory_attribute(scope: Scope, node: ast.Attribute, memory: ir.Memory) -> V
     if node.attr == "size":
         total: Value = 1
         for axis in range(memory.rank):
-            total = arithmetic(scope, node, ast.Mult, extent(memory, axis, loc), total) if axis else extent(
-                memory, 0, loc
+            total = (
+                arithmetic(scope, node, ast.Mult, extent(memory, axis, loc), total)
+                if axis
+                else extent(memory, 0, loc)
             )
         return total
-    if node.attr == "dim":
+    if node.attr in METHODS:
         return Method(memory, node.attr)
     scope.type(
         node,
@@ -86,8 +89,15 @@ def indices(scope: Scope, node: ast.Subscript, memory: ir.Memory) -> tuple[ir.Ex
     for part in parts:
         if isinstance(part, ast.Slice):
             scope.syntax(part, "slices are not in the kernel language; a thread reads one element at a time")
+    return coordinates(scope, node, memory, operands(scope, parts))
+
+
+def coordinates(
+    scope: Scope, node: ast.Subscript | ast.Call, memory: ir.Memory, parts: list[Value]
+) -> tuple[ir.Expr, ...]:
+    """Turn index values, tuples among them, into exactly rank indices."""
     found: list[Value] = []
-    for item in operands(scope, parts):
+    for item in parts:
         found.extend(item if isinstance(item, tuple) else [item])
     if len(found) != memory.rank:
         shape = ", ".join("?" if e is None else str(e) for e in memory.shape)
@@ -96,7 +106,8 @@ def indices(scope: Scope, node: ast.Subscript, memory: ir.Memory) -> tuple[ir.Ex
             f"{memory.name} has {memory.rank} dimension{'s' * (memory.rank != 1)} ({shape}) "
             f"but is given {len(found)} ind{'ex' if len(found) == 1 else 'ices'}",
         )
-    return tuple(index(scope, node.slice, item) for item in found)
+    at = node.slice if isinstance(node, ast.Subscript) else node
+    return tuple(index(scope, at, item) for item in found)
 
 
 @lowers(ast.Subscript)

@@ -24,6 +24,7 @@ from workshop.gpu.frontend.dispatch import (
     value,
 )
 from workshop.gpu.frontend.inline import inline, needs_inlining
+from workshop.gpu.frontend.methods import call_method
 from workshop.gpu.frontend.scope import Scope
 from workshop.gpu.frontend.values import Value, is_runtime, keep_weak
 
@@ -55,7 +56,7 @@ def call(scope: Scope, node: ast.Call) -> Value:
     arguments = given[: len(node.args)]
     keywords = {k.arg: v for k, v in zip(node.keywords, given[len(node.args) :], strict=True) if k.arg}
     if isinstance(function, Method):
-        return _method(scope, node, function, arguments)
+        return call_method(scope, node, function, arguments)
     if isinstance(function, DType):
         return _cast(scope, node, function, arguments)
     entry = _WORDS.get(function) if _hashable(function) else None
@@ -118,16 +119,6 @@ def _cast(scope: Scope, node: ast.AST, dtype: DType, arguments: list[Value]) -> 
         scope.type(node, f"{dtype} casts one value, not {len(arguments)}")
     operand = require_number(scope, node, arguments[0], f"the argument of {dtype}")
     return as_dtype(scope, node, operand, dtype)
-
-
-def _method(scope: Scope, node: ast.Call, method: Method, arguments: list[Value]) -> Value:
-    memory = method.memory
-    if len(arguments) != 1 or not isinstance(arguments[0], int) or isinstance(arguments[0], bool):
-        scope.type(node, f"{memory.name}.dim(axis) takes one compile-time axis")
-    axis = arguments[0]
-    if not 0 <= axis < memory.rank:
-        scope.type(node, f"axis {axis} is out of range: {memory.name} has {memory.rank} dimensions")
-    return extent(memory, axis, scope.loc(node))
 
 
 def _print(scope: Scope, node: ast.Call) -> Value:
@@ -283,7 +274,6 @@ _float_word(intrinsics.pow, builtins.pow, least=2)
 _float_word(intrinsics.fma, least=3)
 
 
-
 def _extreme(scope: Scope, node: ast.Call, op: ir.BinaryOp, arguments: list[Value]) -> Value:
     result = require_number(scope, node, arguments[0], f"an argument of {op}")
     for other in arguments[1:]:
@@ -394,4 +384,3 @@ def _len(scope: Scope, node: ast.Call, arguments: list[Value]) -> Value:
 @word(builtins.range, intrinsics.static_range, least=1, most=3)
 def _range(scope: Scope, node: ast.Call, arguments: list[Value]) -> Value:
     scope.syntax(node, "range exists as `for i in range(...)` only")
-
