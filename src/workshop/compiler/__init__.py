@@ -1,7 +1,9 @@
 """What the author of a custom op imports: `register`, the tensors an op is given, `foreach`."""
 
+from workshop.compiler.foreach import elementwise, foreach
 from workshop.compiler.library import KernelLibrary
 from workshop.compiler.registry import OpKernel, TensorSpec, register
+from workshop.compiler.run import run_op
 from workshop.compiler.tensors import DeviceContextPtr, InputTensor, OutputTensor
 
 __all__ = [
@@ -11,5 +13,8 @@ __all__ = [
     "OpKernel",
     "OutputTensor",
     "TensorSpec",
+    "elementwise",
+    "foreach",
     "register",
+    "run_op",
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
+import itertools
 import linecache
 import sys
 import threading
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from workshop.compiler.registry import OpKernel, collecting, registered_here, unknown_op
-from workshop.errors import GraphError, caller_loc
+from workshop.errors import GraphError, WorkshopError, caller_loc
 
 
 class KernelLibrary:
@@ -76,11 +76,12 @@ def load_ops(path: Path) -> dict[str, OpKernel]:
     with _lock:
         known = _loaded.get(key)
         if known is None or known[0] != stamp:
-            known = _loaded[key] = (stamp, _run(path, files, key + stamp))
+            known = _loaded[key] = (stamp, _run(path, files))
     return known[1]
 
 
 _lock = threading.RLock()
+_loads = itertools.count()
 _loaded: dict[str, tuple[str, dict[str, OpKernel]]] = {}
 
 
@@ -108,15 +109,13 @@ def _files(path: Path) -> list[Path]:
     return files
 
 
-def _run(path: Path, files: list[Path], identity: str) -> dict[str, OpKernel]:
-    package = ModuleType(f"workshop_ops_{hashlib.sha256(identity.encode()).hexdigest()[:12]}")
+def _run(path: Path, files: list[Path]) -> dict[str, OpKernel]:
+    package = ModuleType(f"workshop_ops_{next(_loads)}")
     package.__path__ = [str(path if path.is_dir() else path.parent)]
     sys.modules[package.__name__] = package
     found: list[OpKernel] = []
     token, writes = collecting.set(found), sys.dont_write_bytecode
-    sys.dont_write_bytecode = (
-        True  # a cell may rewrite a file twice in one second, which fools bytecode caches
-    )
+    sys.dont_write_bytecode = True  # a file may change twice in one second, which fools bytecode caches
     try:
         for file in files:
             linecache.checkcache(str(file))
@@ -124,7 +123,7 @@ def _run(path: Path, files: list[Path], identity: str) -> dict[str, OpKernel]:
                 exec(compile(file.read_text(), str(file), "exec"), package.__dict__)
             else:
                 importlib.import_module(f"{package.__name__}.{file.stem}")
-    except GraphError:
+    except WorkshopError:
         raise
     except Exception as error:
         text = f"custom op file '{file.name}' failed to load: {type(error).__name__}: {error}"

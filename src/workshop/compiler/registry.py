@@ -170,7 +170,8 @@ def unknown_op(name: str, known: Iterable[str]) -> str:
     """Say that an op is unknown, what it may have meant, and which there are."""
     names = sorted(known)
     listed = ", ".join(names) if names else "none; pass custom_extensions=[folder] or @register one"
-    return f"unknown custom op '{name}'{_suggestion(name, names)}. Known ops: {listed}"
+    hint = _suggestion(name, names) or "."
+    return f"unknown custom op '{name}'{hint} Known ops: {listed}"
 
 
 def _add(kernel: OpKernel) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,20 +25,34 @@ def run_op(
     arguments: list[Any] = []
     for argument in kernel.arguments:
         if argument.role == "input":
-            arguments.append(InputTensor(next(reads), argument.name))
+            arguments.append(InputTensor.of(next(reads), argument.name))
         elif argument.role == "output":
-            arguments.append(OutputTensor(next(writes), argument.name))
+            arguments.append(OutputTensor.of(next(writes), argument.name))
         else:
             arguments.append(DeviceContextPtr(context))
-    kernel.execute(*arguments, **parameters)
-    context.synchronize()
+    try:
+        kernel.execute(*arguments, **parameters)
+    finally:
+        context.synchronize()
 
 
 def _spec(buffer: Buffer) -> TensorSpec:
     return TensorSpec(buffer.dtype, buffer.shape)
 
 
+_contexts = threading.local()
+
+
 def _context(output: Buffer) -> Any:
+    """Return this thread's context on the buffer's device; on the host WORKSHOP_DEVICE=checked is heeded."""
     from workshop.gpu.host import DeviceContext
 
-    return DeviceContext()
+    if output.is_host:
+        api = "checked" if os.environ.get("WORKSHOP_DEVICE", "").lower() == "checked" else "cpu"
+    else:
+        api = "cuda"
+    key = (api, output.device.id)
+    known: dict[Any, Any] = _contexts.__dict__
+    if key not in known:
+        known[key] = DeviceContext(output.device.id, api)
+    return known[key]

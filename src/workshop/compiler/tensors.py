@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 from workshop.driver import Buffer
 from workshop.dtype import DType
@@ -14,7 +13,7 @@ class Constraint:
 
     __slots__ = ("dtype", "kind", "rank")
 
-    def __init__(self, kind: type[_OpTensor], asked: Any) -> None:
+    def __init__(self, kind: type[OpTensor], asked: Any) -> None:
         self.kind = kind
         self.dtype: DType | None = None
         self.rank: int | None = None
@@ -31,99 +30,83 @@ class Constraint:
         return f"{self.kind.__name__}[{', '.join(parts)}]"
 
 
-class _OpTensor:
-    """Base of InputTensor and OutputTensor: a tensor on the op's device, indexed with rank indices."""
+class OpTensor(Buffer):
+    """Base of InputTensor and OutputTensor: a buffer whose elements are read with exactly rank indices."""
 
-    __slots__ = ("buffer", "name")
+    __slots__ = ("name",)
+    name: str
 
-    def __init__(self, buffer: Buffer, name: str) -> None:
-        self.buffer = buffer
+    @classmethod
+    def of(cls, buffer: Buffer, name: str) -> Self:
+        """Share a buffer's memory under the name of an argument."""
+        self = cls._wrap(buffer._array, buffer.dtype, buffer.device)
+        assert isinstance(self, cls)
         self.name = name
+        return self
 
     def __class_getitem__(cls, asked: Any) -> Constraint:
         return Constraint(cls, asked)
 
     @property
-    def dtype(self) -> DType:
-        """The element type."""
-        return self.buffer.dtype
-
-    @property
-    def rank(self) -> int:
-        """The number of dimensions."""
-        return self.buffer.rank
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The extents, outermost first."""
-        return self.buffer.shape
+    def size(self) -> int:
+        """The number of elements."""
+        return self.num_elements
 
     def dim_size(self, axis: int) -> int:
         """Return the extent of one dimension; raises IndexError outside the rank."""
-        if not -self.rank <= axis < self.rank:
+        if not 0 <= axis < self.rank:
             raise IndexError(f"{self.name}.dim_size({axis}): axis out of range for rank {self.rank}")
         return self.shape[axis]
 
-    def size(self) -> int:
-        """Return the number of elements."""
-        return self.buffer.num_elements
+    def load(self, *index: Any) -> Any:
+        """Read the element at a tuple of indices (in a kernel and on the host)."""
+        return self[index[0] if len(index) == 1 else index]
 
     def __getitem__(self, index: Any) -> Any:
-        """Read one element on the host (in a function given to `foreach`: in the kernel)."""
-        return self.buffer[self._checked(index)].item()
+        return super().__getitem__(self._checked(index)).item()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(f"{self.name} is an input of the op; only an OutputTensor can be written")
 
     def _checked(self, index: Any) -> tuple[int, ...]:
         parts = tuple(index) if isinstance(index, (tuple, list)) else (index,)
         if len(parts) != self.rank:
-            raise IndexError(
-                f"{self.name} has rank {self.rank}, got {len(parts)} indices; shape {list(self.shape)}"
-            )
+            text = f"{self.name} has rank {self.rank}, shape {list(self.shape)}, got {len(parts)} indices"
+            raise IndexError(text)
         for axis, (part, extent) in enumerate(zip(parts, self.shape, strict=True)):
             if not 0 <= part < extent:
-                raise IndexError(
-                    f"{self.name}[{', '.join(map(str, parts))}]: index {part} is out of bounds "
-                    f"for axis {axis} of extent {extent}"
-                )
+                place = f"{self.name}[{', '.join(map(str, parts))}]"
+                raise IndexError(f"{place}: index {part} is out of bounds for axis {axis} of extent {extent}")
         return parts
-
-    def __iter__(self) -> Iterator[Any]:
-        raise TypeError(f"{self.name}: an op's tensor is indexed with {self.rank} indices, not looped over")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.name}: {self.dtype.value}{list(self.shape)})"
 
 
-class InputTensor(_OpTensor):
+class InputTensor(OpTensor):
     """A tensor the op reads. `InputTensor[DType.float32, 2]` as an annotation takes only that dtype and rank.
 
-    In a function given to `foreach`, `x[i, j]` and `x.load(idx)` read an element.
+    `x[i, j]` and `x.load(idx)` read an element, in the function given to `foreach` and on the host.
     """
 
     __slots__ = ()
 
-    def load(self, index: Any) -> Any:
-        """Read the element at a tuple of indices."""
-        return self[index]
 
-
-class OutputTensor(_OpTensor):
+class OutputTensor(OpTensor):
     """A tensor the op writes; its shape and dtype are checked before the op runs.
 
-    `output[i, j] = value` and `output.store(idx, value)` write an element, on the host or in a kernel.
+    `output[i, j] = value` and `output.store(idx, value)` write an element, in a kernel and on the host.
     """
 
     __slots__ = ()
 
     def __setitem__(self, index: Any, value: Any) -> None:
-        self.buffer[self._checked(index)] = value
+        Buffer.__setitem__(self, self._checked(index), value)
 
-    def load(self, index: Any) -> Any:
-        """Read back the element at a tuple of indices."""
-        return self[index]
-
-    def store(self, index: Any, value: Any) -> None:
-        """Write the element at a tuple of indices."""
-        self[index] = value
+    def store(self, *index_and_value: Any) -> None:
+        """Write the element at a tuple of indices: `store(idx, value)`."""
+        *index, value = index_and_value
+        self[index[0] if len(index) == 1 else tuple(index)] = value
 
 
 class DeviceContextPtr:

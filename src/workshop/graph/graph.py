@@ -124,17 +124,17 @@ class Graph:
     def add_weight(self, weight: Weight, force_initial_weight_on_host: bool = True) -> TensorValue:
         """Return the weight's value in this graph; its data comes with `load(weights_registry=...)`.
 
-        Raises GraphError where another weight of that name exists.
+        Raises GraphError where another Weight of that name exists.
         """
         root = self.parent
         if root is not None:
             return root.add_weight(weight)
         known = self.weights.get(weight.name)
         if known is not None:
-            if known[0] is weight or known[0].type == weight.type:
+            if known[0] is weight:
                 return known[1]
-            text = f"weight '{weight.name}' already exists as {known[0].type}, now {weight.type}"
-            raise GraphError(f"{text}; give one of them another name", caller_loc())
+            text = f"weight '{weight.name}' already exists as {known[0].type}, and another is {weight.type}"
+            raise GraphError(f"{text}; give one of them another name, or share one Weight", caller_loc())
         value = TensorValue._make(weight.type, self, None)
         self.weights[weight.name] = (weight, value)
         return value

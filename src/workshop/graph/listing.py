@@ -46,11 +46,13 @@ def _node_lines(node: Node, indent: str, names: _Names) -> list[str]:
         names.add(value)
     arguments = [names[value] for value in node.inputs]
     blocks = {}
-    for label, attribute in node.attributes.items():
+    for label, attribute in _shown(node).items():
         if hasattr(attribute, "nodes"):
             blocks[label] = attribute
-        elif not (label == "type" and node.op.name == "constant"):
-            arguments.append(_attribute(label, attribute, node))
+        else:
+            arguments.append(
+                _text(attribute) if label in ("value", "name") else f"{label}={_text(attribute)}"
+            )
     made = ", ".join(names[value] for value in node.outputs)
     types = ", ".join(str(value.type) for value in node.outputs)
     call = f"{node.op.name}({', '.join(arguments)})"
@@ -60,11 +62,13 @@ def _node_lines(node: Node, indent: str, names: _Names) -> list[str]:
     return lines
 
 
-def _attribute(label: str, value: Any, node: Node) -> str:
-    text = _text(value)
-    return (
-        text if label in ("value", "name") and node.op.name in ("constant", "custom") else f"{label}={text}"
-    )
+def _shown(node: Node) -> dict[str, Any]:
+    """The attributes that the text of a node does not say otherwise."""
+    if node.op.name == "constant":
+        return {"value": node.attributes["value"]}
+    if node.op.name == "custom":
+        return {"name": node.attributes["name"], **node.attributes["parameters"]}
+    return node.attributes
 
 
 def _text(value: Any) -> str:

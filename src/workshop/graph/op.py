@@ -124,6 +124,8 @@ def described(value: Any) -> str:
     value_type = getattr(value, "type", None)
     if isinstance(value_type, TensorType):
         return str(value_type)
+    if isinstance(value, TensorType):
+        return str(value)
     if isinstance(value, (list, tuple)):
         inner = ", ".join(described(item) for item in value)
         return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' if len(value) == 1 else ''})"
