@@ -62,7 +62,7 @@ class Wire:
 Shape = Box | Label | Wire
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Scene:
     """A picture: its size, its shapes from back to front, and a sentence for those who cannot see it."""
 
@@ -96,6 +96,12 @@ class Scene:
             f'<img id="{id}" alt="{html.escape(self.alt)}" style="max-width: 100%" '
             f'src="data:image/svg+xml;base64,{data}">'
         )
+
+    def _repr_html_(self) -> str:
+        return self.image()
+
+    def __repr__(self) -> str:
+        return f"picture: {self.alt}"
 
     def framed(self, theme: look.Theme = look.LIGHT) -> Scene:
         """Return the picture on a card of its own, so that it reads on a page of any colour."""
