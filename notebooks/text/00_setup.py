@@ -15,8 +15,8 @@
 # %% [markdown]
 # # 00 Setup: what runs where
 #
-# **You will be able to** see what your machine offers, choose where a kernel runs, ask for the rules of another GPU,
-# and find help without leaving the notebook.
+# **You will be able to** see what your machine offers, choose where a kernel runs, ask for the rules of
+# another GPU, and find help without leaving the notebook.
 #
 # Cells run with Shift+Enter. This copy is yours (it lies in `work/`): change what you like, and
 # `.venv/bin/workshop reset 00` brings the original back.
@@ -40,8 +40,8 @@ from workshop.viz.overview import what_runs_where
 what_runs_where()
 
 # %% [markdown]
-# You write a kernel once, as a Python function. It is translated once, and then runs in one of three ways. A GPU is
-# good to have and not needed: without one, kernels are compiled for your CPU.
+# You write a kernel once, as a Python function. It is translated once, and then runs in one of three ways.
+# A GPU is good to have and not needed: without one, kernels are compiled for your CPU.
 #
 # ## What this machine has
 #
@@ -71,13 +71,14 @@ for ctx in (DeviceContext(api="checked"), DeviceContext()):  # the second: the b
     print(out.to_numpy())
 
 # %% [markdown]
-# `checked` runs every thread in an interpreter and judges every access: use it to learn and to find mistakes. The
-# default is for speed. An environment variable chooses for a whole program: `WORKSHOP_DEVICE=checked`.
+# `checked` runs every thread in an interpreter and judges every access: use it to learn and to find
+# mistakes. The default is for speed. An environment variable chooses for a whole program:
+# `WORKSHOP_DEVICE=checked`.
 #
 # ## Whose rules?
 #
-# `cpu` and `checked` obey the limits of a GPU that you name, H100 unless you say otherwise. So you learn on a laptop
-# what the launch would be told in the data centre.
+# `cpu` and `checked` obey the limits of a GPU that you name, H100 unless you say otherwise. So you learn on
+# a laptop what the launch would be told in the data centre.
 
 # %%
 for gpu in ("H100", "T4", "MI300X"):
@@ -90,7 +91,8 @@ for gpu in ("H100", "T4", "MI300X"):
 # %% [markdown]
 # ## Your turn (1 word)
 #
-# Choose another GPU: `"A100"`, `"A10"`, `"L4"`, `"RTX 4090"`. Is there one that allows more threads in a block?
+# Choose another GPU: `"A100"`, `"A10"`, `"L4"`, `"RTX 4090"`. Is there one that allows more threads in a
+# block?
 
 # %%
 mine = DeviceContext(api="checked", limits="L4")
@@ -99,7 +101,8 @@ print(mine.get_attribute(DeviceAttribute.MAX_THREADS_PER_BLOCK))
 # %% [markdown]
 # ## Help
 #
-# - **Tab** completes a name, **Shift+Tab** inside the brackets shows its signature and what it does, also in a kernel.
+# - **Tab** completes a name, **Shift+Tab** inside the brackets shows its signature and what it does, also
+# in a kernel.
 # - A name with a question mark, `barrier?`, opens its documentation.
 # - Every message says what was wrong, where, and what to do. Here is one:
 
@@ -108,11 +111,13 @@ print(mine.get_attribute(DeviceAttribute.MAX_THREADS_PER_BLOCK))
 def too_much_python(output):
     output[thread_idx.x] = sum([1, 2, 3])
 
-ctx.enqueue_function(too_much_python, ctx.enqueue_create_buffer[DType.int32](4), grid_dim=1, block_dim=4)
+out = ctx.enqueue_create_buffer[DType.int32](4)
+ctx.enqueue_function(too_much_python, out, grid_dim=1, block_dim=4)
 
 # %% [markdown]
-# The caret stands under what the kernel language does not have; the sentence says what to write instead. What
-# happened before is still there, and the next launch works: an error in a kernel never costs you the notebook.
+# The caret stands under what the kernel language does not have; the sentence says what to write instead.
+# What happened before is still there, and the next launch works: an error in a kernel never costs you the
+# notebook.
 #
 # ## Recap
 #

@@ -15,11 +15,11 @@
 # %% [markdown]
 # # 01 Your first kernel
 #
-# **You will be able to** launch a kernel, say which thread did what, move data to a device and back, read the message
-# of a launch that cannot work, and know when a launch has really ended.
+# **You will be able to** launch a kernel, say which thread did what, move data to a device and back, read
+# the message of a launch that cannot work, and know when a launch has really ended.
 #
-# A *kernel* is a function that says what **one thread** does. A *launch* runs it on a *grid* of *blocks*, each a
-# group of threads. Nothing else is new: run the next two cells.
+# A *kernel* is a function that says what **one thread** does. A *launch* runs it on a *grid* of *blocks*,
+# each a group of threads. Nothing else is new: run the next two cells.
 
 # %%
 try:
@@ -41,37 +41,39 @@ from workshop.gpu.host import DeviceContext
 
 @kernel
 def hello():
-    print(f"block {block_idx.x}, thread {thread_idx.x}: I am thread {block_dim.x * block_idx.x + thread_idx.x} of all")
+    i = block_dim.x * block_idx.x + thread_idx.x
+    print(f"block {block_idx.x}, thread {thread_idx.x}: number {i} of all")
 
 ctx = DeviceContext()  # the GPU when there is one, else the compiled CPU
 ctx.enqueue_function(hello, grid_dim=2, block_dim=4)
 
 # %% [markdown]
-# There is no loop, yet the line was printed eight times: `grid_dim=2` blocks of `block_dim=4` threads ran it, each
-# with its own `block_idx.x` and `thread_idx.x`. `thread_idx.x` starts again in every block, so the number of a thread
-# among all is `block_dim.x * block_idx.x + thread_idx.x`. That one line opens most kernels.
+# There is no loop, yet the line was printed eight times: `grid_dim=2` blocks of `block_dim=4` threads ran
+# it, each with its own `block_idx.x` and `thread_idx.x`. `thread_idx.x` starts again in every block, so the
+# number of a thread among all is `block_dim.x * block_idx.x + thread_idx.x`. That one line opens most
+# kernels.
 #
 # Now break it. A block has a limit, and the launch is checked before anything runs:
 
 # %% tags=["raises-exception"]
-laptop = DeviceContext(api="checked", limits="H100")  # obeys the rules of an H100 on any machine
+laptop = DeviceContext(api="checked", limits="H100")  # an H100's rules, anywhere
 laptop.enqueue_function(hello, grid_dim=1, block_dim=2048)
 
 # %% [markdown]
-# The message has the number you gave, the limit, and a launch that works. Without a GPU the rules of a real one hold
-# too, so that what runs here runs there (`limits="T4"` names another one; notebook 00 lists some).
+# The message has the number you gave, the limit, and a launch that works. Without a GPU the rules of a real
+# one hold too, so that what runs here runs there (`limits="T4"` names another one; notebook 00 lists some).
 #
 # ## Data: what CUDA asks of you, and what is left of it here
 #
 # A kernel cannot see a Python list: data has to be in the device's memory. By hand, in CUDA C++:
 #
 # ```cpp
-# float *a, *out;                                             // two addresses, on the device
-# cudaMalloc(&a, bytes);  cudaMalloc(&out, bytes);            // each call may fail: check its result
-# cudaMemcpy(a, values, bytes, cudaMemcpyHostToDevice);       // mix up the direction: garbage
-# add_10<<<2, 4>>>(out, a);                                   // returns at once
-# cudaMemcpy(result, out, bytes, cudaMemcpyDeviceToHost);     // waits for the kernel
-# cudaFree(a);  cudaFree(out);                                // forget it: a leak; too early: worse
+# float *a, *out;                                          // on the device
+# cudaMalloc(&a, bytes);  cudaMalloc(&out, bytes);         // may fail: check
+# cudaMemcpy(a, values, bytes, cudaMemcpyHostToDevice);    // mind the direction
+# add_10<<<2, 4>>>(out, a);                                // returns at once
+# cudaMemcpy(result, out, bytes, cudaMemcpyDeviceToHost);  // waits
+# cudaFree(a);  cudaFree(out);                             // forgotten: a leak
 # ```
 #
 # The same six steps with a `DeviceContext`:
@@ -90,8 +92,8 @@ with out.map_to_host() as host:  # waits for the kernel
     print(host)
 
 # %% [markdown]
-# Who did that? `who_touched` runs the kernel once more, watched, and draws every read (blue) and write (orange) of
-# every thread. It is a drawing of a real run, so use it on your own kernels.
+# Who did that? `who_touched` runs the kernel once more, watched, and draws every read (blue) and write
+# (orange) of every thread. It is a drawing of a real run, so use it on your own kernels.
 
 # %%
 from workshop.viz import who_touched
@@ -111,8 +113,8 @@ ctx.synchronize()
 print("the kernel has ended")
 
 # %% [markdown]
-# So a mistake *inside* a kernel shows up later than the line that launched it. Here are twelve threads for eight
-# elements, on `api="checked"`, which is slower and judges every single access:
+# So a mistake *inside* a kernel shows up later than the line that launched it. Here are twelve threads for
+# eight elements, on `api="checked"`, which is slower and judges every single access:
 
 # %% tags=["raises-exception"]
 checked = DeviceContext(api="checked")
@@ -126,8 +128,8 @@ checked.synchronize()
 #
 # ## Who frees a buffer, and when
 #
-# Nobody has to. A buffer is freed when no name holds it **and** no launch in flight uses it, so leaving a function
-# right after a launch is safe:
+# Nobody has to. A buffer is freed when no name holds it **and** no launch in flight uses it, so leaving a
+# function right after a launch is safe:
 
 # %%
 def ten_more(values):
@@ -143,8 +145,9 @@ print(ten_more([1, 2, 3]), ten_more(range(6)))
 # %% [markdown]
 # ## In which order do threads run?
 #
-# In any order: the GPU decides. Printed lines are *sorted* by block and thread, so that you can read them. Ask for
-# one possible schedule and the blocks come as a GPU might run them; a kernel must be right for every one of them.
+# In any order: the GPU decides. Printed lines are *sorted* by block and thread, so that you can read them.
+# Ask for one possible schedule and the blocks come as a GPU might run them; a kernel must be right for
+# every one of them.
 
 # %%
 @kernel
@@ -166,7 +169,7 @@ for seed in (1, 7):
 @kernel
 def write_id(output):
     before = block_dim.x * block_idx.x
-    # your turn (1 line): thread_idx.x counts within a block, and `before` threads are in the blocks before it
+    # your turn (1 line): `before` threads are in the blocks before this one
 
 # %%
 from workshop.puzzles import puzzle

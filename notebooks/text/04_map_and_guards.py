@@ -15,10 +15,11 @@
 # %% [markdown]
 # # 04 Map, zip and guards
 #
-# **You will be able to** write a kernel that works on one array or two, and one that is safe when there are more
-# threads than elements. You will read the check of a puzzle and the picture of a run.
+# **You will be able to** write a kernel that works on one array or two, and one that is safe when there are
+# more threads than elements. You will read the check of a puzzle and the picture of a run.
 #
-# Puzzles 1 to 3 have the numbers they have in the public Mojo GPU Puzzles, so you can read that book beside this page.
+# Puzzles 1 to 3 have the numbers they have in the public Mojo GPU Puzzles, so you can read that book beside
+# this page.
 
 # %%
 try:
@@ -49,16 +50,18 @@ values = np.array([3, 1, 4, 1, 5], np.float32)
 play(double, np.zeros(5, np.float32), values, grid_dim=1, block_dim=5)
 
 # %% [markdown]
-# Press **Step**. That is a *map*: every thread owns one element, reads it, and writes one result. No thread waits for
-# another, which is why a GPU can run thousands of them at once. Three ideas carry this page:
+# Run the cell and press **Step**. That is a *map*: every thread owns one element, reads it, and writes one
+# result. No thread waits for another, which is why a GPU can run thousands of them at once. Three ideas
+# carry this page:
 #
 # - the index replaces the loop: `i` is different in every thread;
-# - every line runs in all threads before the picture moves to the next access;
-# - nobody hands out the elements: the kernel itself says which one is whose.
+# - nobody hands out the elements: the kernel itself says which one is whose;
+# - threads run in any order (the picture shows one access of all of them at a time).
 #
 # ## Puzzle 1: map (your turn, 1 line)
 #
-# Add 10 to every element of `a`. There are as many threads as elements. Stuck? `puzzle(1).hint(1)`, then `2`, `3`.
+# Add 10 to every element of `a`. There are as many threads as elements. Stuck? `puzzle(1).hint(1)`, then
+# `2`, `3`.
 
 # %%
 @kernel
@@ -70,8 +73,9 @@ def add_10(output, a):
 puzzle(1).check(add_10)
 
 # %% [markdown]
-# The check launches your kernel at several sizes, with numbers that are all different, first watched and then on the
-# device. If something is wrong it shows the first elements that differ, or the line and the thread at fault.
+# The check launches your kernel at several sizes, with numbers that are all different, first watched and
+# then on the device. If something is wrong it shows the first elements that differ, or the line and the
+# thread at fault.
 #
 # ## Puzzle 2: zip (your turn, 1 line)
 #
@@ -89,15 +93,15 @@ puzzle(2).check(add)
 # %% [markdown]
 # ## More threads than elements
 #
-# Threads come in whole blocks, data does not: for 1000 elements you launch 4 blocks of 256, and 24 threads have nothing
-# to do. What do they do, if nobody tells them? Eight threads, five elements:
+# Threads come in whole blocks, data does not: for 1000 elements you launch 4 blocks of 256, and 24 threads
+# have nothing to do. What do they do, if nobody tells them? Eight threads, five elements:
 
 # %%
 who_touched(double, np.zeros(5, np.float32), values, grid_dim=1, block_dim=8)
 
 # %% [markdown]
-# Thread 5 reads past the end. On a real GPU that reads somebody else's memory, or stops the whole program, or goes
-# unnoticed for a year. Here it is a fault with a line, whichever way the kernel runs:
+# Thread 5 reads past the end. On a real GPU that reads somebody else's memory, or stops the whole program,
+# or goes unnoticed for a year. Here it is a fault with a line, whichever way the kernel runs:
 
 # %% tags=["raises-exception"]
 from workshop.dtype import DType
@@ -111,8 +115,8 @@ ctx.synchronize()
 # %% [markdown]
 # ## Puzzle 3: guards (your turn, 2 lines)
 #
-# The cure is a *guard*: an `if` that lets only threads with an element through. Now there are more threads than
-# elements, and `size` says how many elements there are. Stuck? `puzzle(3).hint(1)`.
+# The cure is a *guard*: an `if` that lets only threads with an element through. Now there are more threads
+# than elements, and `size` says how many elements there are. Stuck? `puzzle(3).hint(1)`.
 
 # %%
 @kernel
@@ -124,8 +128,8 @@ def add_10_guard(output, a, size):
 puzzle(3).check(add_10_guard)
 
 # %% [markdown]
-# A check is only worth something if it can say no. `double` is no answer to puzzle 3, and this is how that looks; a
-# kernel that forgets the guard is told where it reads too far:
+# A check is only worth something if it can say no. Here is what an answer without its guard is told, line
+# and thread included:
 
 # %%
 @kernel

@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 
 from workshop.viz import look
 from workshop.viz.heat import heat_map
-from workshop.viz.scene import Label, Wire
+from workshop.viz.overview import what_runs_where
+from workshop.viz.panel import source_beside_picture
+from workshop.viz.scene import Box, Label, Wire, text_width
 from workshop.viz.story import Step, Story, Touch
 from workshop.viz.who import Picture
 
@@ -105,3 +107,19 @@ def test_heat_map_marks_what_differs_and_what_nobody_wrote() -> None:
 def test_heat_map_of_many_elements_is_cut() -> None:
     words = [s.text for s in heat_map([0.0] * 600, [0.0] * 600).shapes if isinstance(s, Label)]
     assert words[-1] == "88 more elements are not drawn"
+
+
+def test_overview_names_the_three_apis_and_fits_its_boxes() -> None:
+    scene = what_runs_where()
+    words = [shape for shape in scene.shapes if isinstance(shape, Label)]
+    assert [w.text for w in words if w.code][2:] == ['api="checked"', 'api="cpu"', 'api="cuda"']
+    boxes = [shape for shape in scene.shapes if isinstance(shape, Box)]
+    for word in words:
+        box = next(b for b in boxes if b.x <= word.x <= b.x + b.width and b.y <= word.y <= b.y + b.height)
+        assert word.x + text_width(word.text, word.size, word.code) <= box.x + box.width, word.text
+
+
+def test_source_beside_picture_marks_the_line_of_a_fault(faulty: Story) -> None:
+    scene = source_beside_picture(faulty, "title")
+    marked = [s.text for s in scene.shapes if isinstance(s, Label) and s.colour == "fault.text" and s.code]
+    assert "    output[i] = a[i] + 10" in marked and "read of a[4] is out of bounds" in marked

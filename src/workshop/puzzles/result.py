@@ -13,6 +13,7 @@ from workshop.viz.story import Number, Story, figure
 from workshop.viz.who import Picture
 
 SHOWN = 5  # differing elements that a report lists
+TEXT = "margin: 0; padding: 0 8px; font-size: 13px; line-height: 1.4"  # as JupyterLab shows printed text
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class CheckResult:
 
     def _repr_html_(self) -> str:
         picture = self._picture()
-        return f'<pre style="line-height: 1.4">{html.escape(repr(self))}</pre>' + picture
+        return f'<pre style="{TEXT}">{html.escape(repr(self))}</pre>' + picture
 
     def _lines(self) -> list[str]:
         name, cases = self.puzzle.name, self.puzzle.cases

@@ -11,7 +11,7 @@ from workshop.gpu import AddressSpace, barrier, block_dim, block_idx, kernel, st
 @kernel
 def write_id(output):
     before = block_dim.x * block_idx.x
-    # your turn (1 line): thread_idx.x counts within a block, and `before` threads are in the blocks before it
+    # your turn (1 line): `before` threads are in the blocks before this one
     output[before + thread_idx.x] = before + thread_idx.x
 # endregion: write_id
 

@@ -96,10 +96,13 @@ def _wired(story: Story) -> Scene:
     idle = set(story.threads) - {(t.block, t.thread) for step in story.steps for t in step.touches}
     if any(step.fault for step in story.steps):
         idle = set()  # the run ended early: nobody knows who would have been idle
+    failed = {(t.block, t.thread) for step in story.steps if step.fault for t in step.touches}
     for key, (x, y) in made.threads.items():
-        fill, line, ink = (
-            ("idle.soft", "idle.mark", "idle.text") if key in idle else ("surface", "quiet", "ink")
-        )
+        fill, line, ink = "surface", "quiet", "ink"
+        if key in idle | failed:
+            fill, line, ink = (
+                f"{'fault' if key in failed else 'idle'}.{part}" for part in ("soft", "mark", "text")
+            )
         scene.add(Box(x, y, CELL, CELL, fill, line, dashed=key in idle, radius=CELL / 2))
         scene.add(_centred(x, y, short(key[1], story.block), ink))
     for cell, corner in made.cells.items():
@@ -110,8 +113,8 @@ def _wired(story: Story) -> Scene:
 def _wire(story: Story, made: Plan, touch: Touch, kind: str) -> Wire:
     x, y = made.threads[touch.block, touch.thread]
     cell_x, cell_y = made.cells[touch.strip, touch.index]
-    strip = story.strips[touch.strip]
-    both = strip.space == "shared" or touch.strip in sources_and_targets(story)[1]
+    key = (touch.strip, touch.index)
+    both = key in story.who("read") and key in story.who("write")
     shift = {"read": -6, "write": 6}.get(kind, 0) if both else 0  # reads keep left, writes keep right
     above = cell_y < y
     start, end = (y, cell_y + CELL) if above else (y + CELL, cell_y)

@@ -22,7 +22,10 @@ def load(batch: Batch, lanes: Lanes, place: Place, indices: Indices, site: int) 
     """Read one element per lane; one numpy scalar where all lanes read the same plain element."""
     bad = place.outside(indices, lanes.n)
     if bad is not None:
-        raise _worst(batch, lanes, place, indices, bad, site)
+        worst = _worst(batch, lanes, place, indices, bad, site)
+        if batch.trace is not None:
+            _record_good_reads(batch, lanes, place, indices, ~bad, site)
+        raise worst
     at, fault = _readable(batch, lanes, place, indices, site)
     if fault is not None:
         raise fault[1]
@@ -133,6 +136,18 @@ def _record(batch: Batch, lanes: Lanes, place: Place, indices: Indices, site: in
         number = _plain(values[position])
         index = tuple(_at(indices, position))
         trace.events.append(Event(step, block, thread, place.name, index, here.kind, number, here.loc))
+
+
+def _record_good_reads(
+    batch: Batch, lanes: Lanes, place: Place, indices: Indices, good: Array, site: int
+) -> None:
+    """Note the lanes whose read was in order, in an access that fails for others: pictures show both."""
+    if not good.any():
+        return
+    rest, kept = lanes.where(good), [i[good] if type(i) is np.ndarray else i for i in indices]
+    at, fault = _readable(batch, rest, place, kept, site)
+    if fault is None:
+        _record(batch, rest, place, kept, site, place.flat[at])
 
 
 def record_barrier(batch: Batch, lanes: Lanes, loc: Loc) -> None:
