@@ -140,6 +140,35 @@ def no_guard(output, a, size):
 puzzle(3).check(no_guard)
 
 # %% [markdown]
+# ## Why must I choose a grid at all?
+#
+# For a map you need not. `elementwise(fn, shape, ctx)` calls a function once for each index; grid, block
+# and guard are chosen for you, and the tensors your function uses become arguments of the kernel:
+
+# %%
+from workshop.compiler import elementwise, elementwise_ir
+
+def add_10_everywhere(out, a, ctx):
+    def ten_more(idx):
+        i = idx[0]
+        out[i] = a[i] + 10
+    elementwise(ten_more, (a.size,), ctx)
+
+ctx = DeviceContext()
+a, out = (ctx.enqueue_create_buffer[DType.float32](1000).enqueue_fill(1) for _ in range(2))
+add_10_everywhere(out, a, ctx)
+print(out.to_numpy().sum())
+
+# %% [markdown]
+# There is no magic in it. This is the kernel that was made, in the IR of every kernel: 256 threads a block,
+# and the guard you wrote in puzzle 3.
+
+# %%
+print(elementwise_ir())
+
+# %% [markdown]
+# You choose a grid yourself when threads of a block work *together*: shared memory, barriers, reductions.
+#
 # ## Recap
 #
 # - Map and zip: one thread, one element, the same index everywhere.

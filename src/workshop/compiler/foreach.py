@@ -13,6 +13,7 @@ from typing import Any
 from workshop.compiler.tensors import DeviceContextPtr, OutputTensor
 from workshop.errors import KernelTypeError, caller_loc
 from workshop.gpu import global_idx
+from workshop.gpu.kernel import kernel_of
 
 HIGHEST_RANK = 4
 
@@ -36,6 +37,11 @@ def elementwise(fn: Callable[..., Any], shape: Sequence[int], ctx: Any) -> None:
     """
     extents = tuple(int(extent) for extent in shape)
     _launch("elementwise", _ELEMENTWISE, fn, extents, ctx, extents or (1,))
+
+
+def elementwise_ir(rank: int = 1) -> str:
+    """Return the IR of the kernel behind the latest `elementwise` over `rank` dimensions, guard and all."""
+    return kernel_of(_ELEMENTWISE[rank - 1])[0].ir()
 
 
 def _launch(
