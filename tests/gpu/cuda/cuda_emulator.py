@@ -6,6 +6,7 @@ leaves undefined (signed overflow, wild shifts, casts out of range) fails the te
 
 import atexit
 import functools
+import hashlib
 import re
 import shutil
 import struct
@@ -82,18 +83,10 @@ inline float16 float16_of_double(double x) {
     result.bits = bits_as<unsigned short>((_Float16)x);
     return result;
 }"""
-MAIN = r"""
-int main() {
-    unsigned int dims[6];
-    if (fread(dims, 4, 6, stdin) != 6) return 2;
+LAUNCH = r"""
+extern "C" void launch(const unsigned int* dims, void** a) {
     gridDim = {dims[0], dims[1], dims[2]};
     blockDim = {dims[3], dims[4], dims[5]};
-    std::vector<std::vector<char>> a;
-    unsigned long long size;
-    while (fread(&size, 8, 1, stdin) == 1) {
-        a.emplace_back(size);
-        if (fread(a.back().data(), 1, size, stdin) != size) return 2;
-    }
     unsigned int threads = blockDim.x * blockDim.y * blockDim.z;
     for (unsigned int block = 0; block < gridDim.x * gridDim.y * gridDim.z; ++block) {
         arrived = std::make_unique<std::barrier<>>(threads);
@@ -106,7 +99,25 @@ int main() {
         });
         for (auto& thread : running) thread.join();
     }
-    for (auto& bytes : a) fwrite(bytes.data(), 1, bytes.size(), stdout);
+}
+"""
+MAIN = r"""
+int main() {
+    unsigned int dims[6];
+    if (fread(dims, 4, 6, stdin) != 6) return 2;
+    std::vector<std::vector<char>> buffers;
+    unsigned long long size;
+    while (fread(&size, 8, 1, stdin) == 1) {
+        buffers.emplace_back(size);
+        if (fread(buffers.back().data(), 1, size, stdin) != size) return 2;
+    }
+    bool array[] = {ARRAYS};
+    std::vector<void*> pointers, arguments;
+    for (auto& bytes : buffers) pointers.push_back(bytes.data());
+    for (size_t n = 0; n < pointers.size(); ++n)
+        arguments.push_back(array[n] ? (void*)&pointers[n] : pointers[n]);
+    launch(dims, arguments.data());
+    for (auto& bytes : buffers) fwrite(bytes.data(), 1, bytes.size(), stdout);
 }
 """
 
@@ -131,18 +142,38 @@ def run(
 
 
 def _built(program: Program, folder: Path) -> Path:
-    source, binary = folder / "kernel.cpp", folder / "kernel"
-    header = _header()
+    arrays = ", ".join("1" if _c_type(p).endswith("*") else "0" for p in program.parameters)
+    text = host_source(program) + MAIN.replace("ARRAYS", arrays)
+    return _compiled(text, folder / "kernel", [*FLAGS, "-include", str(_header())])
+
+
+def shared_library(program: Program, folder: Path) -> Path:
+    """Build a library whose `launch(dims, pointers to arguments)` runs the program."""
+    name = hashlib.sha256(program.text.encode()).hexdigest()[:16]
+    flags = ["-std=c++20", "-O0", "-w", "-pthread", "-ffp-contract=off", "-shared", "-fPIC"]
+    return _compiled(HEADER + host_source(program), folder / f"{name}.so", flags)
+
+
+def host_source(program: Program) -> str:
+    """Return the program's text as the host compiles it, with the function that launches it."""
     text = re.sub(r"struct float16 \{.*?\n\};", lambda _: HALF, program.text, flags=re.DOTALL)
     text = re.sub(
         r"__device__ inline float16 float16_of_double.*?\n\}", lambda _: HALF_OF_DOUBLE, text, flags=re.DOTALL
     )
-    call = f"{program.entry}({', '.join(_argument(p, n) for n, p in enumerate(program.parameters))})"
-    source.write_text(text + MAIN.replace("CALL", call))
-    command = ["g++", *FLAGS, "-include", header, source, "-o", binary]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{done.stderr}\n{program.text}"
+    given = (f"*({_c_type(p)}*)a[{n}]" for n, p in enumerate(program.parameters))
+    return text + LAUNCH.replace("CALL", f"{program.entry}({', '.join(given)})")
+
+
+def _compiled(text: str, binary: Path, flags: list[str]) -> Path:
+    source = binary.with_suffix(".cpp")
+    source.write_text(text)
+    done = subprocess.run(["g++", *flags, source, "-o", binary], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stderr}\n{text}"
     return binary
+
+
+def _c_type(parameter: Any) -> str:
+    return str(parameter.declaration.rsplit(" ", 1)[0].replace(" __restrict__", ""))
 
 
 @functools.cache
@@ -154,11 +185,6 @@ def _header() -> Path:
     header.write_text(HEADER)
     subprocess.run(["g++", *FLAGS, "-x", "c++-header", header, "-o", f"{header}.gch"], check=True)
     return header
-
-
-def _argument(parameter: Any, number: int) -> str:
-    c_type = parameter.declaration.rsplit(" ", 1)[0].replace(" __restrict__", "")
-    return f"({c_type})a[{number}].data()" if c_type.endswith("*") else f"*({c_type}*)a[{number}].data()"
 
 
 def _buffer(parameter: Any, function: ir.Function, arguments: list[Any]) -> np.ndarray[Any, Any]:

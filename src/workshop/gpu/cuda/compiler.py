@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from workshop.errors import LaunchError, WorkshopError
 from workshop.gpu import ir
+from workshop.gpu.cpu.build import cache_folder
 from workshop.gpu.cuda.translation import Program, translate
 
 Form = Literal["ptx", "cubin"]
@@ -54,13 +55,35 @@ def compiled(program: Program, arch: str, form: Form) -> bytes:
     compiler = find_compiler()
     if isinstance(compiler, str):
         raise LaunchError(f"CUDA code cannot be compiled here: {compiler}. To compile it, {HOW_TO_GET}.")
-    identity = "\0".join([compiler.name, compiler.version, arch, form, program.text])
-    kept = _folder() / f"{hashlib.sha256(identity.encode()).hexdigest()}.{form}"
+    kept = _kept(compiler, program, arch, form)
     if kept.is_file():
         return kept.read_bytes()
     result = compiler.run(program.text, arch, form)
     _keep(kept, result)
     return result
+
+
+def compiled_file(program: Program, arch: str) -> Path:
+    """Compile a program to machine code and return the file that holds it."""
+    result = compiled(program, arch, "cubin")
+    compiler = find_compiler()
+    assert isinstance(compiler, Compiler)
+    kept = _kept(compiler, program, arch, "cubin")
+    if kept.is_file():
+        return kept
+    own = Path(_own_folder().name, kept.name)  # the cache cannot be written
+    own.write_bytes(result)
+    return own
+
+
+def _kept(compiler: Compiler, program: Program, arch: str, form: Form) -> Path:
+    identity = "\0".join([compiler.name, compiler.version, arch, form, program.text])
+    return cache_folder() / "cuda" / f"{hashlib.sha256(identity.encode()).hexdigest()}.{form}"
+
+
+@functools.cache
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="workshop-cuda-")
 
 
 @functools.cache
@@ -135,12 +158,6 @@ def _refused(who: str, arch: str, log: str, text: str) -> WorkshopError:
         f"{who} refused the CUDA code of a kernel for {arch}; a fault of workshop, please report it.\n"
         f"{log.strip()}\n--- the code ---\n{text}"
     )
-
-
-def _folder() -> Path:
-    """Where results are kept between processes; `WORKSHOP_CACHE` moves it."""
-    base = os.environ.get("WORKSHOP_CACHE") or Path.home() / ".cache" / "workshop"
-    return Path(base) / "cuda"
 
 
 def _keep(path: Path, result: bytes) -> None:

@@ -93,8 +93,7 @@ class Binder:
             )
         cupy = sys.modules.get("cupy")
         if cupy is not None and isinstance(value, cupy.ndarray):
-            bound: tuple[ArrayType, HostArray] = self.context.runtime.bind_cupy(value)
-            return bound
+            return self._strided(self.context.runtime.bind_cupy(value), DType.from_numpy(value.dtype))
         return None
 
     def _numpy_of(self, buffer: Buffer) -> Any:
@@ -132,8 +131,10 @@ class Binder:
         span = 1 + sum((n - 1) * s for n, s in zip(shape, strides, strict=False)) if array.size else 0
         if row_major:
             flat, strides = array.reshape(-1), HostArray(array, shape, _packed(shape)).strides
-        else:
+        elif isinstance(array, np.ndarray):
             flat = np.lib.stride_tricks.as_strided(array, (span,), (size,))
+        else:
+            flat = array  # cupy: a launch takes only the address of its first element
         kind = array_type(dtype, len(shape), "row_major" if row_major else "strided")
         return kind, HostArray(flat, shape, strides)
 

@@ -60,7 +60,7 @@ class Runtime(Protocol):
         """Return the array behind a driver Buffer on this device; raise LaunchError for another device."""
 
     def bind_cupy(self, array: Any) -> Any:
-        """Return the type and HostArray-like description of a cupy array."""
+        """Return a cupy array of this device; raise LaunchError for another device's."""
 
 
 class HostRuntime:
