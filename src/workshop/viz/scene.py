@@ -88,10 +88,16 @@ class Scene:
             f"{body}\n</svg>"
         )
 
-    def image(self, theme: look.Theme = look.LIGHT, id: str = "picture") -> str:
-        """Return the picture as an `<img>` that shows everywhere, also in a notebook that is not trusted."""
-        text = self.framed(theme).svg(theme, id)
-        data = base64.b64encode(text.encode()).decode()
+    def image(self, id: str = "picture") -> str:
+        """Return the picture as an `<img>`, light or dark as the page is.
+
+        It shows everywhere, also in a notebook that is not trusted, on a card of its own.
+        """
+        text = self.framed("surface").svg(None, id)
+        light, dark = (look.css_variables(theme) for theme in (look.LIGHT, look.DARK))
+        style = f"<style>svg{{{light}}}@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
+        start = text.index("\n")
+        data = base64.b64encode((text[:start] + style + text[start:]).encode()).decode()
         return (
             f'<img id="{id}" alt="{html.escape(self.alt)}" style="max-width: 100%" '
             f'src="data:image/svg+xml;base64,{data}">'
@@ -103,9 +109,9 @@ class Scene:
     def __repr__(self) -> str:
         return f"picture: {self.alt}"
 
-    def framed(self, theme: look.Theme = look.LIGHT) -> Scene:
-        """Return the picture on a card of its own, so that it reads on a page of any colour."""
-        card = Box(0, 0, self.width, self.height, theme.surface, "", radius=look.RADIUS_PX)
+    def framed(self, surface: str) -> Scene:
+        """Return the picture on a card of this colour, so that it reads on a page of any other."""
+        card = Box(0, 0, self.width, self.height, surface, "", radius=look.RADIUS_PX)
         return Scene(self.width, self.height, self.alt, [card, *self.shapes])
 
     def matplotlib(self, theme: look.Theme = look.LIGHT) -> Any:

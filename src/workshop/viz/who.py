@@ -30,7 +30,7 @@ class Picture:
 
     def svg(self, theme: look.Theme = look.LIGHT) -> str:
         """Return a standalone SVG file's text."""
-        return self.scene().framed(theme).svg(theme, self.id)
+        return self.scene().framed("surface").svg(theme, self.id)
 
     def html(self) -> str:
         """Return an inline SVG that takes its colours from the page (a deck's theme)."""
@@ -41,7 +41,7 @@ class Picture:
         return self.scene().matplotlib(theme)
 
     def _repr_html_(self) -> str:
-        return self.scene().image(look.LIGHT, self.id)
+        return self.scene().image(self.id)
 
     def __repr__(self) -> str:
         story = self.story
