@@ -26,7 +26,8 @@ def pictures() -> dict[str, str]:
     recording = record(add_left, Blank((8,)), a, TPB=4, grid_dim=2, block_dim=4)
     title = "A barrier is missing, and the checked mode says where"
     scene = source_beside_picture(story_of(add_left, recording), title)
-    return {f"race-{name}.svg": scene.framed("surface").svg(theme, "race") for name, theme in look.THEMES.items()}
+    card = scene.framed("surface")
+    return {f"race-{name}.svg": card.svg(theme, "race") for name, theme in look.THEMES.items()}
 
 
 if __name__ == "__main__":
