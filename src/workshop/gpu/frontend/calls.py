@@ -118,6 +118,8 @@ def _cast(scope: Scope, node: ast.AST, dtype: DType, arguments: list[Value]) -> 
     if len(arguments) != 1:
         scope.type(node, f"{dtype} casts one value, not {len(arguments)}")
     operand = require_number(scope, node, arguments[0], f"the argument of {dtype}")
+    if isinstance(operand, int) and not isinstance(operand, bool):
+        operand = ir.Constant(DType.int64, scope.loc(node), operand)  # a cast wraps; a weak literal must fit
     return as_dtype(scope, node, operand, dtype)
 
 
