@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from workshop.dtype import DType
 from workshop.gpu import ir
 
 SIGNS = {
@@ -11,6 +12,8 @@ SIGNS = {
     "xor": "^", "shl": "<<", "shr": ">>", "lt": "<", "le": "<=", "gt": ">", "ge": ">=",
     "eq": "==", "ne": "!=", "neg": "-", "invert": "~", "not": "not ",
 }  # fmt: skip
+
+PLAIN = (DType.bool, DType.int64, DType.float32)
 
 
 def text(function: ir.Function) -> str:
@@ -81,7 +84,8 @@ def _access(memory: ir.Memory, indices: tuple[ir.Expr, ...]) -> str:
 def expression(e: ir.Expr) -> str:
     """Print one expression; every operation is in parentheses, every conversion is written."""
     if isinstance(e, ir.Constant):
-        return f"{e.value!r}:{e.dtype.value}"
+        # The dtypes of literals that nothing decides go without saying; every other one is written.
+        return repr(e.value) if e.dtype in PLAIN else f"{e.value!r}:{e.dtype.value}"
     if isinstance(e, (ir.Variable, ir.Argument)):
         return e.name
     if isinstance(e, ir.Id):
