@@ -81,6 +81,13 @@ Site = tuple[CodeType, int]
 """A place in a running program, cheap to take: a code object and the offset of its current instruction."""
 
 _ours: dict[str, bool] = {}
+_hidden: list[str] = []
+
+
+def hide_frames(prefix: str) -> None:
+    """Treat files whose path begins with `prefix` as ours: errors point to whoever called them."""
+    _hidden.append(prefix)
+    _ours.clear()
 
 
 def caller_site() -> Site | None:
@@ -115,7 +122,8 @@ def caller_loc() -> Loc | None:
 
 
 def _in_package(file: str) -> bool:
-    return os.path.abspath(file).startswith(os.path.dirname(os.path.abspath(__file__)) + os.sep)
+    package = os.path.dirname(os.path.abspath(__file__)) + os.sep
+    return os.path.abspath(file).startswith((package, *_hidden))
 
 
 class WorkshopError(Exception):
