@@ -19,7 +19,7 @@ def run_layer(layer: Module, forward: Callable[..., Any], *arrays: Array) -> Arr
     """Build a graph of `forward`, load the layer's weights and run it once."""
     types = [TensorType(DType.from_numpy(array.dtype), array.shape) for array in arrays]
     graph = Graph("layer", forward, types)
-    model = InferenceSession().load(graph, weights_registry=layer.state_dict())
+    model = InferenceSession().load(graph, weights_registry=layer.weights_registry())
     return model.execute(*arrays)[0].to_numpy()
 
 

@@ -74,6 +74,17 @@ def test_a_tied_weight_has_one_name_and_one_array() -> None:
     np.testing.assert_array_equal(made.to_numpy(), table[[1, 4]] @ table.T)
 
 
+def test_a_part_of_a_model_runs_alone_under_its_name_in_the_model() -> None:
+    tower = Tower()
+    part = tower.rest[1]
+    part.load_state_dict({"weight": np.ones((2, 4), np.float32)})
+    graph = Graph("part", part, [TensorType(DType.float32, [1, 4])])
+    assert list(graph.weights) == list(part.weights_registry()) == ["rest.1.weight"]
+    assert list(part.state_dict()) == ["weight"]
+    made = InferenceSession().load(graph, weights_registry=part.weights_registry())
+    assert made(np.ones((1, 4), np.float32))[0].to_numpy().tolist() == [[4, 4]]
+
+
 def test_replacing_a_layer_forgets_the_old_weights() -> None:
     tower = Tower()
     tower.first = Linear(3, 4, has_bias=True)

@@ -118,16 +118,28 @@ class Module(Layer):
             owner._arrays[name] = arrays[full]
 
     def state_dict(self) -> dict[str, Array]:
-        """Return the data of every weight by full name: what `InferenceSession.load` takes.
+        """Return the data of every weight by its name in this module: what `load_state_dict` takes.
 
         Raises ModelError where a weight has no data yet.
         """
+        places = self._with_data()
+        return {full: owner._arrays[name] for owner, name, full, _ in places}
+
+    def weights_registry(self) -> dict[str, Array]:
+        """Return the data of every weight by its name in a graph: what `InferenceSession.load` takes.
+
+        The same as `state_dict()` for a whole model; a part of a model keeps the model's names in a graph, so
+        that two parts never mix up their weights. Raises ModelError where a weight has no data yet.
+        """
+        return {weight.name: owner._arrays[name] for owner, name, _, weight in self._with_data()}
+
+    def _with_data(self) -> list[Place]:
         places = self._places()
         bare = [full for owner, name, full, _ in places if name not in owner._arrays]
         if bare:
             text = f"{type(self).__name__} has no data for {_listed(bare)}; call load_state_dict(...) first"
             raise ModelError(text, caller_loc())
-        return {full: owner._arrays[name] for owner, name, full, _ in places}
+        return places
 
     def __repr__(self) -> str:
         own = [f"{name}: {weight.type}" for name, weight in self._weights.items()]

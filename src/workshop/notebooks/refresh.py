@@ -42,6 +42,7 @@ def run(notebook: Any, pair: Pair) -> Any:
         kernel_manager_class=this_python(),
         timeout_func=timeout_of,
         record_timing=False,
+        coalesce_streams=True,  # how a stream is cut depends on the moment
         extra_arguments=["--log-level=ERROR"],  # ipykernel warns that this local kernel is not encrypted
         resources={"metadata": {"path": str(pair.notebook.parent)}},
     )

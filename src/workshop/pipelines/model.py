@@ -50,7 +50,7 @@ class LanguageModel:
         self.layers = layers
         self.config = dict(config or {})
         self.graph = language_model_graph(layers)
-        self._model = InferenceSession().load(self.graph, weights_registry=layers.state_dict())
+        self._model = InferenceSession().load(self.graph, weights_registry=layers.weights_registry())
 
     @classmethod
     def load(
