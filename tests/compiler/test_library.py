@@ -1,5 +1,7 @@
 """Custom ops: loading folders, what a call is checked for, and the messages, all different."""
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,6 +76,16 @@ def test_library__changed_file_is_loaded_again(folder):
     assert KernelLibrary([folder])["scale"] is first
     (folder / "scale.py").write_text(OP.format(name="scale2"))
     assert "scale2" in KernelLibrary([folder]) and "scale" not in KernelLibrary([folder])
+
+
+def test_library__change_of_the_same_size_in_the_same_second(folder, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert KernelLibrary([folder])["scale"].parameters == {"times": 2}
+    file = folder / "scale.py"
+    before = file.stat().st_mtime_ns
+    file.write_text(file.read_text().replace("times=2", "times=3"))
+    os.utime(file, ns=(before + 1000, before + 1000))
+    assert KernelLibrary([folder])["scale"].parameters == {"times": 3}
 
 
 def test_library__two_folders_may_name_files_alike(folder, tmp_path):

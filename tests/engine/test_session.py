@@ -1,6 +1,7 @@
 """Loading and running: what goes in, whose memory comes out, and what a wrong call is told."""
 
 import threading
+import tracemalloc
 
 import ml_dtypes
 import numpy as np
@@ -79,6 +80,32 @@ def test_results__never_alias_inputs_weights_constants_or_each_other():
     assert [(b.to_numpy() == 100 + i).all() for i, b in enumerate(made)] == [True] * 7
     again = [b.to_numpy() for b in model(x)]
     assert all((a == b).all() for a, b in zip(before, again, strict=True))
+
+
+def test_results__one_value_returned_twice_is_two_buffers():
+    def forward(x):
+        y = x + 1
+        return y, y
+
+    first, second = load(forward, [3])(floats(3))
+    first[0] = 100
+    assert second.to_numpy().tolist() == [1, 2, 3]
+
+
+def test_execute__values_are_freed_after_their_last_use():
+    def forward(x):
+        for _ in range(50):
+            x = x + 1
+        return x
+
+    model = load(forward, ["n"])
+    x = np.zeros(250_000, np.float32)  # 1 MB
+    model(x)
+    tracemalloc.start()
+    model(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5e6
 
 
 def test_results__stay_when_the_model_runs_again():

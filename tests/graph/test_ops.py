@@ -445,6 +445,15 @@ def test_norms__against_torch(run, close):
     close(run(lambda x, g, b: ops.group_norm(x.T, g, b, 2, 1e-5), x, g, b), want, 1e-5)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_layer_norm__16_bit_floats_round_once(run, dtype):
+    x = (np.random.default_rng(0).normal(size=(4, 64)) + 50).astype(dtype)
+    ones, zeros = np.ones(64, dtype), np.zeros(64, dtype)
+    norm = lambda x, g, b: ops.layer_norm(x, g, b, 1e-5)  # noqa: E731
+    wide = run(norm, *(a.astype(F32) for a in (x, ones, zeros)))
+    assert (run(norm, x, ones, zeros) == wide.astype(dtype)).all()
+
+
 def test_rms_norm__bfloat16_rounds_where_it_says(run):
     x = np.random.default_rng(0).normal(size=(2, 64)).astype(ml_dtypes.bfloat16)
     w = np.random.default_rng(1).normal(size=64).astype(ml_dtypes.bfloat16)
@@ -456,6 +465,17 @@ def test_rms_norm__bfloat16_rounds_where_it_says(run):
 
 
 # --- made of nothing
+
+
+def test_operand__an_array_is_copied_when_it_joins_the_graph(run):
+    array = np.array([1, 2], F32)
+
+    def forward(x):
+        made = x + array
+        array[:] = 9
+        return made
+
+    assert run(forward, np.zeros(2, F32)).tolist() == [1, 2]
 
 
 def test_constant__keeps_what_it_was_given(run):

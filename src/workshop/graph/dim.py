@@ -182,6 +182,11 @@ class SymbolicDim(Dim):
     def __getnewargs__(self) -> tuple[str]:
         return (self.name,)
 
+    @property
+    def parameters(self) -> list[SymbolicDim]:
+        """Itself."""
+        return [self]
+
     def __eq__(self, other: object) -> bool:
         return self.name == (other.name if isinstance(other, SymbolicDim) else other)
 
@@ -240,6 +245,26 @@ class FloorDiv:
     def __str__(self) -> str:
         top, bottom = (f"({d})" if isinstance(d, AlgebraicDim) else str(d) for d in (self.top, self.bottom))
         return f"({top} // {bottom})"
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    """Multiply dimensions.
+
+    >>> product([Dim("n"), Dim(2), Dim("m")])
+    Dim('2*m*n')
+    """
+    factor, names, rest = 1, [], []
+    for dim in dims:
+        if isinstance(dim, StaticDim):
+            factor *= dim.dim
+        elif isinstance(dim, SymbolicDim):
+            names.append(dim.name)
+        else:
+            rest.append(dim)
+    total = _from_terms({tuple(sorted(names)): factor})
+    for dim in rest:
+        total = total * dim
+    return total
 
 
 def exact_quotient(total: Dim, part: Dim) -> Dim | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from workshop.graph.dim import Dim, DimLike, StaticDim, SymbolicDim
+from workshop.graph.dim import Dim, DimLike, StaticDim, SymbolicDim, product
 
 
 class Shape(list[Dim]):
@@ -35,7 +35,8 @@ class Shape(list[Dim]):
     @property
     def parameters(self) -> list[SymbolicDim]:
         """The names that occur, each once, in order."""
-        return list(dict.fromkeys(name for dim in self for name in dim.parameters))
+        named = [dim for dim in self if type(dim) is not StaticDim]
+        return list(dict.fromkeys(name for dim in named for name in dim.parameters))
 
     @staticmethod
     def is_static(shape: Any) -> bool:
@@ -45,10 +46,7 @@ class Shape(list[Dim]):
     @property
     def num_elements(self) -> Dim:
         """The product of the dimensions."""
-        total: Dim = StaticDim(1)
-        for dim in self:
-            total = total * dim
-        return total
+        return product(self)
 
     def substitute(self, mapping: Mapping[str, DimLike]) -> Shape:
         """Put numbers, names or dimensions in place of names."""

@@ -53,7 +53,7 @@ def constant(value: Any, dtype: DType | None = None, device: Device | DeviceRef 
 
 def _read(value: Any) -> Array:
     if isinstance(value, (np.ndarray, np.generic)):
-        array = np.array(value)
+        array = np.asarray(value)
     elif isinstance(value, Buffer) or hasattr(value, "__dlpack__"):
         return Buffer.from_dlpack(value).to_numpy().copy()
     else:
