@@ -7,10 +7,12 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import workshop
 from workshop.dtype import DType
 from workshop.errors import BoundsError, LaunchError
 from workshop.gpu import block_idx, global_idx, kernel, print, thread_idx
@@ -210,17 +212,19 @@ def test_limits__of_another_gpu():
     assert ctx.get_attribute(DeviceAttribute.WARP_SIZE) == 64 and ctx.name() == "CPU"
 
 
-def run_python(code, **environment):
+def run_python(*arguments, **environment):
+    """Run a Python of its own that finds the package these tests import."""
+    found = {"PYTHONPATH": str(Path(workshop.__file__).parents[1])}
     return subprocess.run(
-        [sys.executable, "-W", "default", "-c", textwrap.dedent(code)],
-        env={**os.environ, **environment}, capture_output=True, text=True, timeout=60,
+        [sys.executable, *arguments], env={**os.environ, **found, **environment}, capture_output=True, text=True,
+        timeout=60,
     )  # fmt: skip
 
 
 def test_environment__names_the_default_api():
     show = "from workshop.gpu.host import DeviceContext; print(DeviceContext().api())"
-    assert run_python(show, WORKSHOP_DEVICE="checked").stdout.strip() == "checked"
-    wrong = run_python(show, WORKSHOP_DEVICE="tpu")
+    assert run_python("-c", show, WORKSHOP_DEVICE="checked").stdout.strip() == "checked"
+    wrong = run_python("-c", show, WORKSHOP_DEVICE="tpu")
     assert "use one of cuda, cpu, checked" in wrong.stderr
     assert wrong.returncode != 0
 
@@ -249,7 +253,7 @@ def test_exit__warns_of_a_fault_nobody_waited_for(tmp_path):
         ctx.enqueue_function(k, ctx.enqueue_create_buffer(DType.int32, 3), grid_dim=1, block_dim=4)
         """)
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    done = run_python(script)
     assert "nobody waited for it" in done.stderr and "BoundsError" in done.stderr and done.returncode == 0
 
 
