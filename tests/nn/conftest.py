@@ -36,8 +36,8 @@ def rng() -> np.random.Generator:
 @pytest.fixture
 def tiny() -> Any:
     """The config of a tiny Llama whose four heads share two key-value heads."""
-    pytest.importorskip("torch", reason="compares with transformers, which needs torch")
-    transformers = pytest.importorskip("transformers", reason="compares with transformers' own modules")
+    pytest.importorskip("torch", reason="needs torch (pip install torch)")
+    transformers = pytest.importorskip("transformers", reason="needs transformers (pip install transformers)")
     import torch
 
     torch.manual_seed(0)

@@ -12,7 +12,7 @@ TURN = "        # your turn (1 line): return the gated and narrowed rows\n"
 
 def run_until_check(line: str) -> None:
     """Run the notebook's code cells up to the check, with a line added to the skeleton."""
-    pytest.importorskip("transformers", reason="notebook 14 compares with transformers")
+    pytest.importorskip("transformers", reason="needs transformers (pip install transformers)")
     space: dict[str, object] = {}
     for cell in read_text(TWIN).cells:
         if cell.cell_type == "code":

@@ -48,8 +48,8 @@ class Pair:
 
 
 def make_pair(folder: Path, **options: Any) -> Pair:
-    pytest.importorskip("torch", reason="compares with transformers, which needs torch")
-    transformers = pytest.importorskip("transformers", reason="compares with transformers' own Llama")
+    pytest.importorskip("torch", reason="needs torch (pip install torch)")
+    transformers = pytest.importorskip("transformers", reason="needs transformers (pip install transformers)")
     import torch
 
     transformers.utils.logging.disable_progress_bar()

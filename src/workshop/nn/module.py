@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,20 @@ class Layer(ABC):
         """Add the layer's nodes to the graph being built."""
 
 
+@dataclass(slots=True)
+class Parts:
+    """What one module holds, by attribute name."""
+
+    sublayers: dict[str, Module] = field(default_factory=dict)
+    weights: dict[str, Weight] = field(default_factory=dict)
+    arrays: dict[str, Array] = field(default_factory=dict)
+
+    def forget(self, name: str) -> None:
+        """Drop what is held under a name."""
+        for held in (self.sublayers, self.weights, self.arrays):
+            held.pop(name, None)
+
+
 class Module(Layer):
     """Holds weights and sublayers under the names of its attributes; full names join them with dots.
 
@@ -44,30 +59,24 @@ class Module(Layer):
     ['inner.weight']
     """
 
-    _sublayers: dict[str, Module]
-    _weights: dict[str, Weight]
-    _arrays: dict[str, Array]
-
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        self = object.__new__(cls)
-        self.__dict__.update(_sublayers={}, _weights={}, _arrays={})
-        return self
-
-    def __init__(self) -> None:
-        pass
+    @property
+    def _parts(self) -> Parts:
+        """What this module holds; made at first use, so a subclass need not call our __init__."""
+        parts: Parts = self.__dict__.setdefault("_held", Parts())
+        return parts
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(value, (list, tuple)) and any(isinstance(item, Module) for item in value):
             text = f"{type(self).__name__}.{name} is a {type(value).__name__} of modules"
             cure = f"their weights would have no names; write self.{name} = LayerList([...])"
             raise ModelError(f"{text}: {cure}", caller_loc())
-        for known in (self._sublayers, self._weights, self._arrays):
-            known.pop(name, None)
+        parts = self._parts
+        parts.forget(name)
         object.__setattr__(self, name, value)
         if isinstance(value, Module):
-            self._sublayers[name] = value
+            parts.sublayers[name] = value
         elif isinstance(value, Weight):
-            self._weights[name] = value
+            parts.weights[name] = value
         else:
             return
         for _, _, full, weight in self._places():
@@ -81,20 +90,20 @@ class Module(Layer):
         return list(found.values())
 
     def _walk(self, prefix: str) -> Iterator[Place]:
-        for name, weight in self._weights.items():
+        for name, weight in self._parts.weights.items():
             yield self, name, prefix + name, weight
-        for name, layer in self._sublayers.items():
+        for name, layer in self._parts.sublayers.items():
             yield from layer._walk(f"{prefix}{name}.")
 
     @property
     def layer_weights(self) -> dict[str, Weight]:
         """The weights of this module itself, by attribute name."""
-        return dict(self._weights)
+        return dict(self._parts.weights)
 
     @property
     def sublayers(self) -> dict[str, Module]:
         """The modules directly inside this one, by attribute name."""
-        return dict(self._sublayers)
+        return dict(self._parts.sublayers)
 
     def raw_state_dict(self) -> dict[str, Weight]:
         """Return every weight by its full name; a tied one once, under the first of its names."""
@@ -115,7 +124,7 @@ class Module(Layer):
             text = "\n".join([f"the weights do not fit {type(self).__name__}:", *wrong])
             raise ModelError(text, caller_loc())
         for owner, name, full, _ in places:
-            owner._arrays[name] = arrays[full]
+            owner._parts.arrays[name] = arrays[full]
 
     def state_dict(self) -> dict[str, Array]:
         """Return the data of every weight by its name in this module: what `load_state_dict` takes.
@@ -123,7 +132,7 @@ class Module(Layer):
         Raises ModelError where a weight has no data yet.
         """
         places = self._with_data()
-        return {full: owner._arrays[name] for owner, name, full, _ in places}
+        return {full: owner._parts.arrays[name] for owner, name, full, _ in places}
 
     def weights_registry(self) -> dict[str, Array]:
         """Return the data of every weight by its name in a graph: what `InferenceSession.load` takes.
@@ -131,21 +140,21 @@ class Module(Layer):
         The same as `state_dict()` for a whole model; a part of a model keeps the model's names in a graph, so
         that two parts never mix up their weights. Raises ModelError where a weight has no data yet.
         """
-        return {weight.name: owner._arrays[name] for owner, name, _, weight in self._with_data()}
+        return {weight.name: owner._parts.arrays[name] for owner, name, _, weight in self._with_data()}
 
     def _with_data(self) -> list[Place]:
         places = self._places()
-        bare = [full for owner, name, full, _ in places if name not in owner._arrays]
+        bare = [full for owner, name, full, _ in places if name not in owner._parts.arrays]
         if bare:
             text = f"{type(self).__name__} has no data for {_listed(bare)}; call load_state_dict(...) first"
             raise ModelError(text, caller_loc())
         return places
 
     def __repr__(self) -> str:
-        own = [f"{name}: {weight.type}" for name, weight in self._weights.items()]
-        if not self._sublayers:
+        own = [f"{name}: {weight.type}" for name, weight in self._parts.weights.items()]
+        if not self._parts.sublayers:
             return f"{type(self).__name__}({', '.join(own)})"
-        for name, layer in self._sublayers.items():
+        for name, layer in self._parts.sublayers.items():
             own += f"{name}: {layer!r}".splitlines()
         inside = "".join(f"\n  {line}" for line in own)
         return f"{type(self).__name__}({inside}\n)"
@@ -165,13 +174,13 @@ class LayerList(Module):
         return x
 
     def __iter__(self) -> Iterator[Module]:
-        return iter(self._sublayers.values())
+        return iter(self._parts.sublayers.values())
 
     def __len__(self) -> int:
-        return len(self._sublayers)
+        return len(self._parts.sublayers)
 
     def __getitem__(self, index: int) -> Module:
-        return list(self._sublayers.values())[index]
+        return list(self._parts.sublayers.values())[index]
 
 
 class Sequential(LayerList):
