@@ -17,8 +17,9 @@ from workshop.gpu.cpu.pool import Pool, threads_to_use
 from workshop.gpu.faults import barrier_error, bounds_error, printed
 from workshop.gpu.launch import PRINT_LIMIT, HostArray, Launch, Printed, unlinear
 
-NO_FAULT = (1 << 63) - 1
 RECORD_WORDS = 16
+NOTHING_WRONG = ((1 << 63) - 1).to_bytes(8, "little") * RECORD_WORDS  # a record without a fault
+Array = np.ndarray[Any, np.dtype[Any]]
 FORMATS = {
     DType.bool: "?7x", DType.int8: "b7x", DType.int16: "h6x", DType.int32: "i4x", DType.int64: "q",
     DType.uint8: "B7x", DType.uint16: "H6x", DType.uint32: "I4x", DType.uint64: "Q",
@@ -50,60 +51,82 @@ class CpuBackend:
         with self._compiling:
             if id(launch.function) not in self._kernels:
                 made = compiled(launch.function, launch.key)
-                self._kernels[id(launch.function)] = Prepared(launch.function, made)
+                self._kernels[id(launch.function)] = Prepared(launch.function, made, self._pool.size)
             return self._kernels[id(launch.function)]
+
+
+class Workspace:
+    """Memory of one launch while it runs, kept for the next: arguments, a record for each worker, scratch."""
+
+    def __init__(self, argument_bytes: int, workers: int, scratch: int) -> None:
+        self.arguments = bytearray(argument_bytes)
+        self.records = bytearray(NOTHING_WRONG * workers)
+        self._scratch = np.empty(workers * scratch + 64, np.uint8)
+        room = _address(self._scratch)
+        self.scratch_address = room + -room % 64
+        self.arguments_address = _address(np.frombuffer(self.arguments, np.uint8))
+        self.records_address = _address(np.frombuffer(self.records, np.uint8))
 
 
 class Prepared:
     """One compiled kernel and how to call it."""
 
-    def __init__(self, function: ir.Function, code: Compiled) -> None:
-        self.function, self.code = function, code
+    def __init__(self, function: ir.Function, code: Compiled, workers: int) -> None:
+        self.function, self.code, self.workers = function, code, workers
         self.prints = any(isinstance(n, ir.Print) for n in ir.walk(function.body))
         self._packer = struct.Struct("<3q" + "".join(_format(p) for p in function.params))
+        self._sizes = [p.dtype.size_in_bytes for p in function.params]
+        self._free: list[Workspace] = []
 
     def run(self, launch: Launch, pool: Pool) -> None:
         """Run all blocks, then raise the first fault."""
-        arguments = self._pack(launch)
+        try:
+            space = self._free.pop()
+            space.records[:] = NOTHING_WRONG * self.workers
+        except IndexError:
+            space = Workspace(self._packer.size, self.workers, self.code.scratch)
+        values = self._values(launch)
+        self._packer.pack_into(space.arguments, 0, *values)
         x, y, z = launch.grid
-        count = x * y * z
-        workers = 1 if self.prints or count == 1 else pool.size
-        records = np.full((workers, RECORD_WORDS), NO_FAULT, np.int64)
-        scratch = np.empty(workers * self.code.scratch + 64, np.uint8)
         prints = self._print_buffer()
-        run, args, record = self.code.run, _address(arguments), _address(records)
-        cancel, room, page = launch.cancel.address, _address(scratch), _address(prints)
-        room += -room % 64
-        size = self.code.scratch
-
-        def work(worker: int, lo: int, hi: int) -> None:
-            at = record + worker * RECORD_WORDS * 8
-            run(lo, hi, args, at, cancel, room + worker * size, page)
-
-        if workers == 1:
-            work(0, 0, count)
-        else:
-            pool.run(work, count, x)
+        self._call(space, launch.cancel.address, prints, pool, (x * y * z, x))
         if self.prints:
             self._read_prints(launch, prints)
-        first = records[:, 0].min()
-        if first != NO_FAULT:
+        if space.records != NOTHING_WRONG * self.workers:
+            records = np.frombuffer(bytes(space.records), np.int64).reshape(self.workers, RECORD_WORDS)
+            self._free.append(space)
             raise self._fault(launch, min(records.tolist()))
+        self._free.append(space)
 
-    def _pack(self, launch: Launch) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    def _call(self, space: Workspace, cancel: int, prints: Array, pool: Pool, size: tuple[int, int]) -> None:
+        count, row = size
+        run, args, page = self.code.run, space.arguments_address, _address(prints)
+        records, room, scratch = space.records_address, space.scratch_address, self.code.scratch
+        if count == 1 or self.prints:  # printed lines keep the order of blocks
+            run(0, count, args, records, cancel, room, page)
+            return
+
+        def work(worker: int, lo: int, hi: int) -> None:
+            run(lo, hi, args, records + worker * len(NOTHING_WRONG), cancel, room + worker * scratch, page)
+
+        pool.run(work, count, row)
+
+    def _values(self, launch: Launch) -> list[Any]:
         values: list[Any] = [*launch.grid]
-        for param, argument in zip(self.function.params, launch.arguments, strict=True):
-            if isinstance(param, ir.Scalar):
-                values.append(argument.item() if isinstance(argument, np.generic) else argument)
+        sizes = self._sizes
+        for n, param in enumerate(self.function.params):
+            argument = launch.arguments[n]
+            if not isinstance(argument, HostArray):
+                values.append(argument.item())
                 continue
-            assert isinstance(argument, HostArray)
-            _check_extent(param, argument)
-            size = param.dtype.size_in_bytes
-            values.append(argument.flat.__array_interface__["data"][0] + argument.offset * size)
-            values += argument.shape
-            if param.layout == "strided":
-                values += argument.strides
-        return np.frombuffer(self._packer.pack(*values), np.uint8)
+            flat, shape, strides, offset = argument.flat, argument.shape, argument.strides, argument.offset
+            if len(shape) != 1 or strides[0] != 1 or offset < 0 or shape[0] + offset > flat.size:
+                _check_extent(param, argument)
+            values.append(flat.__array_interface__["data"][0] + offset * sizes[n])
+            values += shape
+            if param.layout == "strided":  # type: ignore[union-attr]
+                values += strides
+        return values
 
     def _fault(self, launch: Launch, record: Sequence[int]) -> KernelFault:
         number, block, thread, *rest = record
@@ -121,14 +144,14 @@ class Prepared:
         kind: Any = site.kind
         return bounds_error(kind, node.memory.name, indices, [n or 0 for n in shape], node.loc, *at)
 
-    def _print_buffer(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _print_buffer(self) -> Array:
         if not self.prints:
             return NOTHING
         out = np.zeros(2 + PRINT_LIMIT * self.code.print_width, np.int64)
         out[1] = PRINT_LIMIT
         return out
 
-    def _read_prints(self, launch: Launch, buffer: np.ndarray[Any, np.dtype[np.int64]]) -> None:
+    def _read_prints(self, launch: Launch, buffer: Array) -> None:
         count = min(int(buffer[0]), PRINT_LIMIT)
         width = self.code.print_width
         rows = buffer[2 : 2 + count * width].reshape(count, width)
@@ -141,7 +164,7 @@ class Prepared:
         launch.output.dropped += int(buffer[0]) - count
 
 
-def _address(array: np.ndarray[Any, Any]) -> int:
+def _address(array: Array) -> int:
     address: int = array.__array_interface__["data"][0]
     return address
 
@@ -155,7 +178,7 @@ def _format(param: ir.Memory | ir.Scalar) -> str:
     return "q" * (1 + param.rank * (2 if param.layout == "strided" else 1))
 
 
-def _check_extent(param: ir.Memory, argument: HostArray) -> None:
+def _check_extent(param: ir.Memory | ir.Scalar, argument: HostArray) -> None:
     """Refuse an array whose last element lies outside its buffer: tests in the kernel trust the extents."""
     if 0 in argument.shape:
         return
@@ -164,7 +187,7 @@ def _check_extent(param: ir.Memory, argument: HostArray) -> None:
         raise LaunchError(
             f"{param.name} of shape {argument.shape} and strides {argument.strides} reaches element {last} "
             f"of a buffer with {argument.flat.size}; use a layout that fits the buffer",
-            param.loc,
+            getattr(param, "loc", None),
         )
 
 

@@ -54,8 +54,11 @@ class Pool:
 
     def _probe(self, work: Work, count: int, align: int) -> int:
         """Run growing pieces in the caller until it is clear whether the rest is worth waking threads for."""
-        at, step = 0, 1
         begin = time.perf_counter()
+        work(0, 0, 1)
+        at, step = 1, 4
+        if time.perf_counter() - begin < SMALL_S / count / 4:
+            return self._finish(work, at, count)
         while at < count:
             end = min(at + step, count)
             work(0, at, end)

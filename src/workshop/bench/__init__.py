@@ -1,0 +1,3 @@
+"""`workshop bench kernels`: our compiled kernels against hand-written peers."""
+
+from workshop.bench.command import main as main
