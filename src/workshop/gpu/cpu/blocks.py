@@ -1,46 +1,30 @@
-"""Code of whole blocks: regions as loops over groups of threads, and what stands around the barriers."""
+"""Code of whole blocks: which run in what order, and what stands around the barriers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from workshop.dtype import DType
 from workshop.gpu import ir
-from workshop.gpu.analysis import Shapes
+from workshop.gpu.analysis import assigned, leaves
 from workshop.gpu.cpu.corners import Corners
-from workshop.gpu.cpu.frame import Frame, Proof
+from workshop.gpu.cpu.folding import fold
+from workshop.gpu.cpu.frame import AXES, Proof
 from workshop.gpu.cpu.intervals import Interval
-from workshop.gpu.cpu.lanes import Expressions, Group
-from workshop.gpu.cpu.maths import any_lane
-from workshop.gpu.cpu.text import Op, Text, constant, integer
+from workshop.gpu.cpu.lanes import Expressions
+from workshop.gpu.cpu.nests import Nests
+from workshop.gpu.cpu.text import Op, integer
 from workshop.gpu.cpu.threads import Threads
 from workshop.gpu.regions import Barrier, Choice, Count, Exit, Once, Part, Parts, Plan, Region, Repeat, Scope
 
-LANES = 16
+MOST_TRIPS = 16  # of a loop around barriers with known bounds, written one after the other
 
 
-def lanes_for(block: tuple[int, int, int]) -> int:
-    """Choose how many threads run side by side: a power of two that covers a short row once, else 16.
-
-    >>> lanes_for((8, 8, 1)), lanes_for((256, 1, 1)), lanes_for((3, 3, 1))
-    (8, 16, 4)
-    """
-    return min(LANES, 1 << (block[0] - 1).bit_length())
-
-
-class Blocks:
+class Blocks(Nests):
     """Writes the function that runs a range of blocks."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan, self.t = plan, Text()
-        lanes = lanes_for(plan.function.block)
-        shapes = Shapes(plan.function, plan.flow, {"x": 1, "y": 0, "z": 0}, plan.crossing)
-        self.frame = Frame(self.t, plan, shapes, lanes)
+        super().__init__(plan)
         self.ends: dict[str, str] = {}
         self.stop = ""
         self.corners: dict[int, Corners] = {}  # by id of a region's body, for whoever prints them
-        self.frame.open_arguments()
-        self.frame.open_allocations()
         self._flat() if plan.flat else self._one_by_one()
 
     # -- all blocks
@@ -48,22 +32,27 @@ class Blocks:
     def _one_by_one(self) -> None:
         t, frame = self.t, self.frame
         lo, hi = Op("i64", 0, "%lo"), Op("i64", 0, "%hi")
+        slots = {axis: t.alloca("i64", 8) for axis in AXES}
+        for axis, start in self._ids(lo).items():
+            t.store(start, slots[axis])
         with t.loop(lo, hi, 1, "block", unroll=False) as b, t.when(self._not_cancelled()):
             frame.block_number = b
-            frame.block = self._ids(b)
+            frame.block = {axis: t.load("i64", 0, slots[axis]) for axis in AXES}
             self.stop = t.label("block_stop")
             self.parts(self.plan.parts)
             t.jump(self.stop)
             t.place(self.stop)
+            self._advance(slots)
 
-    def _ids(self, b: Op) -> dict[str, Op]:
-        t, grid = self.t, self.frame.grid
-        x, rest = t.same("urem", b, grid["x"]), t.same("udiv", b, grid["x"])
-        return {"x": x, "y": t.same("urem", rest, grid["y"]), "z": t.same("udiv", rest, grid["y"])}
-
-    def _not_cancelled(self) -> Op:
-        flag = self.t.op("i8", 0, f"load volatile i8, {self.frame.cancel}")
-        return self.t.compare("icmp eq", flag, Op("i8", 0, "0"))
+    def _advance(self, slots: dict[str, Op]) -> None:
+        """Step block ids to the next block: division would cost as much as a small block."""
+        t = self.t
+        carry = Op("i1", 0, "true")
+        for axis in AXES:
+            now = self.frame.block[axis]
+            up = t.same("add", now, t.convert("zext", carry, "i64"))
+            carry = t.compare("icmp eq", up, self.frame.grid[axis])
+            t.store(t.select(carry, integer(0), up), slots[axis])
 
     def _flat(self) -> None:
         """Walk rows of blocks: with no barrier, a row of blocks may run one row of threads at a time."""
@@ -123,54 +112,6 @@ class Blocks:
         t.jump(head)
         t.place(done)
 
-    def _all(self, tests: list[Op]) -> Op:
-        out = Op("i1", 0, "true")
-        for test in tests:
-            out = self.t.same("and", out, test) if out.ref != "true" else test
-        return out
-
-    # -- loops over the threads of a block
-
-    def _threads(self, body: ir.Body, proof: Proof, row: tuple[Op, Op, Op] | None = None) -> None:
-        def write(threads: Threads) -> None:
-            threads.open(body)
-            threads.body(body)
-            threads.close(body)
-
-        self._groups(proof, write, row)
-
-    def _groups(
-        self, proof: Proof, write: Callable[[Threads], None], row: tuple[Op, Op, Op] | None = None
-    ) -> None:
-        """Write loops over z, y and groups along x; with a row, over its blocks between y and x."""
-        t, frame = self.t, self.frame
-        x, y, z = self.plan.function.block
-        with (
-            t.loop(integer(0), integer(z), 1, "z", False) as tz,
-            t.loop(integer(0), integer(y), 1, "y", False) as ty,
-        ):
-            line = t.same("add", t.same("mul", tz, integer(y)), ty)
-            if row is None:
-                self._line(proof, write, (ty, tz, line))
-                return
-            first, end, before = row
-            outer, number = frame.block, frame.block_number
-            with t.loop(first, end, 1, "bx", False) as bx:
-                frame.block = {**outer, "x": bx}
-                frame.block_number = t.same("add", before, bx)
-                self._line(proof, write, (ty, tz, line))
-            frame.block, frame.block_number = outer, number
-
-    def _line(self, proof: Proof, write: Callable[[Threads], None], at: tuple[Op, Op, Op]) -> None:
-        t, frame = self.t, self.frame
-        ty, tz, line = at
-        x = self.plan.function.block[0]
-        with t.loop(integer(0), integer(frame.per_row), 1, "x") as g:
-            tx = t.same("mul", g, integer(frame.lanes))
-            number = t.same("add", t.same("mul", line, integer(frame.per_row)), g)
-            first = t.same("add", t.same("mul", line, integer(x)), tx)
-            write(Threads(frame, proof, Group(tx, ty, tz, number, first)))
-
     # -- parts of one block
 
     def parts(self, parts: Parts) -> None:
@@ -184,7 +125,7 @@ class Blocks:
             case Region():
                 self._region(part.body)
             case Once():
-                self._set(part.stmt.name, self._block_value(part.stmt.value))
+                self._once(part.stmt)
             case Exit():
                 t.jump(self.ends[part.label])
                 t.place(t.label("after"))
@@ -216,6 +157,20 @@ class Blocks:
         t.place(end)
         return None
 
+    def _once(self, stmt: ir.Assign) -> None:
+        value = self._block_value(stmt.value)
+        known = fold(stmt.value, self.frame.constants)
+        if known is None:
+            self.frame.constants.pop(stmt.name, None)
+        else:
+            self.frame.constants[stmt.name] = known
+        self._set(stmt.name, value)
+
+    def _forget(self, *bodies: ir.Body) -> None:
+        """Stop knowing the values of variables that these statements may have changed."""
+        for name in assigned(*bodies):
+            self.frame.constants.pop(name, None)
+
     def _block_value(self, e: ir.Expr) -> Op:
         return Expressions(self.frame, Proof(), None).value(e).op
 
@@ -224,16 +179,31 @@ class Blocks:
 
     def _choice(self, part: Choice) -> None:
         t = self.t
+        known = fold(part.stmt.condition, self.frame.constants)
+        if known is not None:
+            return self.parts(part.then if known else part.orelse)
+        before = dict(self.frame.constants)
         then, orelse, end = t.label("then"), t.label("else"), t.label("endif")
         t.branch(self._block_value(part.stmt.condition), then, orelse)
         for label, parts in ((then, part.then), (orelse, part.orelse)):
             t.place(label)
+            self.frame.constants = dict(before)
             self.parts(parts)
             t.jump(end)
         t.place(end)
+        self._forget(part.stmt.then, part.stmt.orelse)
+        return None
 
     def _count(self, part: Count) -> None:
         t, stmt = self.t, part.stmt
+        known = [fold(e, self.frame.constants) for e in (stmt.start, stmt.stop, stmt.step)]
+        if None not in known and known[2] and len(trips := range(*known)) <= MOST_TRIPS:  # type: ignore[arg-type]
+            for trip in trips:
+                self.frame.constants[stmt.var] = trip
+                self._set(stmt.var, integer(trip))
+                self.parts(part.parts)
+            return
+        self._forget((stmt,))
         start, stop, step = (self._block_value(e) for e in (stmt.start, stmt.stop, stmt.step))
         counter = t.alloca("i64", 8)
         t.store(start, counter)
@@ -251,9 +221,15 @@ class Blocks:
         self.parts(part.parts)
         t.jump(head, t.no_unroll())
         t.place(end)
+        self._forget((stmt,))
 
     def _repeat(self, part: Repeat) -> None:
         t = self.t
+        for _ in range(0 if part.masked or self.frame.masks else self._trips(part)):
+            self.parts(part.parts)
+        if fold(part.stmt.condition, self.frame.constants) == 0:
+            return
+        self._forget(part.stmt.body)
         if part.masked:
             self.frame.masks.append(self._copied_mask())
         head, inside, end = t.label("while"), t.label("trip"), t.label("endwhile")
@@ -268,8 +244,25 @@ class Blocks:
         self.parts(part.parts)
         t.branch(self._not_cancelled(), head, end)
         t.place(end)
+        self._forget(part.stmt.body)
         if part.masked:
             self.frame.masks.pop()
+
+    def _trips(self, part: Repeat) -> int:
+        """Count the trips of a loop that can be followed while writing; 0 where it cannot, or is long."""
+        known = dict(self.frame.constants)
+        for trips in range(MOST_TRIPS + 1):
+            going = fold(part.stmt.condition, known)
+            if going is None:
+                return 0
+            if not going:
+                return trips
+            for inner in part.parts:
+                if isinstance(inner, Once) and (value := fold(inner.stmt.value, known)) is not None:
+                    known[inner.stmt.name] = value
+                elif not isinstance(inner, (Region, Barrier)):
+                    return 0
+        return 0
 
     def _scope(self, part: Scope) -> None:
         t, label = self.t, part.stmt.label
@@ -281,57 +274,22 @@ class Blocks:
         self.parts(part.parts)
         t.jump(self.ends[label])
         t.place(self.ends[label])
+        if label in leaves(part.stmt.body):
+            self._forget(part.stmt.body)
         if part.masked:
             self.frame.masks.pop()
-
-    # -- masks of a block, bits for each group of threads: for branches around barriers where threads differ
 
     def _masked_choice(self, part: Choice) -> None:
         then, orelse = self._new_mask(), self._new_mask()
         some = self._narrow_masks(part.stmt.condition, (then, orelse))
         for mask, any_on, parts in ((then, some[0], part.then), (orelse, some[1], part.orelse)):
+            before = dict(self.frame.constants)
             with self.t.when(any_on):
                 self.frame.masks.append(mask)
                 self.parts(parts)
                 self.frame.masks.pop()
-
-    def _new_mask(self) -> Op:
-        return self.frame.place(f"i{self.frame.lanes}", 0, self.frame.groups)
-
-    def _copied_mask(self) -> Op:
-        mask = self._new_mask()
-        true = ir.Constant(DType.bool, self.plan.function.loc, True)
-        self._narrow_masks(true, (mask,))
-        return mask
-
-    def _narrow_masks(self, condition: ir.Expr, targets: tuple[Op, ...]) -> list[Op]:
-        """Store the lanes in which a condition holds (second: does not); tell whether any is on."""
-        t, n = self.t, self.frame.lanes
-        flags = [t.alloca("i1", 1) for _ in targets]
-        for flag in flags:
-            t.store(constant("i1", 0, False), flag)
-        stub = (ir.If(condition.loc, condition, (), ()),)
-
-        def write(threads: Threads) -> None:
-            threads.open(stub)
-            holds = threads.spread(threads.value(condition))
-            around = threads.mask() or constant("i1", n, True)
-            sides = [holds, t.same("xor", holds, constant("i1", n, True))]
-            for target, flag, side in zip(targets, flags, sides, strict=False):
-                on = t.same("and", around, side)
-                bits = t.op(f"i{n}", 0, f"bitcast {on} to i{n}")
-                t.store(bits, t.offset(target, f"i{n}", threads.group.number))  # type: ignore[union-attr]
-                t.store(t.same("or", t.load("i1", 0, flag), any_lane(t, on)), flag)
-
-        self._groups(Proof(), write)
-        return [t.load("i1", 0, flag) for flag in flags]
-
-    def _and_any(self, condition: Op) -> Op:
-        """Go on only while some thread has not left (the block itself takes no notice of threads leaving)."""
-        if not self.frame.masks:
-            return condition
-        true = ir.Constant(DType.bool, self.plan.function.loc, True)
-        return self.t.same("and", condition, self._narrow_masks(true, (self._new_mask(),))[0])
+            self.frame.constants = before
+            self._forget(part.stmt.then, part.stmt.orelse)
 
     def _arrive(self, stmt: ir.Sync) -> None:
         """Count the threads at a barrier; where only some arrive, report it and give the block up."""

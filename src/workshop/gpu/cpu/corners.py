@@ -6,6 +6,8 @@ inside their arrays, and guards such as `i < n` hold throughout, the region runs
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from workshop.gpu import ir
 from workshop.gpu.analysis import assigned, leaves
 from workshop.gpu.cpu.frame import Frame, Proof
@@ -91,16 +93,20 @@ class Corners(Intervals):
         return Interval(self._op("add", stop.low, 1), start.high, bits)
 
     def _if(self, stmt: ir.If) -> None:
-        self._accesses(stmt.condition)
-        verdict = self._assume(stmt)
+        self._choose(stmt, lambda: self._body(stmt.then), lambda: self._body(stmt.orelse))
+
+    def _choose(self, node: ir.If | ir.Select, yes: Callable[[], None], no: Callable[[], None]) -> None:
+        """Judge both sides of a condition, or the one that the fast version keeps."""
+        self._accesses(node.condition)
+        verdict = self._assume(node)
         marks = len(self.known)
         if verdict is not False:
             if verdict is None:
-                self._refine(stmt.condition)
-            self._body(stmt.then)
+                self._refine(node.condition)
+            yes()
             del self.known[marks:]
         if verdict is not True:
-            self._body(stmt.orelse)
+            no()
 
     def _accesses(self, e: ir.Expr) -> None:
         """Judge every load under an expression; what a lazy operator guards is judged under its guard."""
@@ -113,12 +119,7 @@ class Corners(Intervals):
             del self.known[marks:]
             return
         if isinstance(e, ir.Select):
-            self._accesses(e.condition)
-            marks = len(self.known)
-            self._refine(e.condition)
-            self._accesses(e.yes)
-            del self.known[marks:]
-            self._accesses(e.no)
+            self._choose(e, lambda: self._accesses(e.yes), lambda: self._accesses(e.no))
             return
         for child in ir.children(e):
             if isinstance(child, ir.Expr):
@@ -169,7 +170,7 @@ class Corners(Intervals):
 
     # -- conditions
 
-    def _assume(self, stmt: ir.If) -> bool | None:
+    def _assume(self, stmt: ir.If | ir.Select) -> bool | None:
         """Give a guard the value that full blocks give it, and make the fast version depend on that."""
         if self.frame.shapes.of(stmt.condition) == 0 and not self._uses_moving_block(stmt.condition):
             return None
@@ -190,8 +191,8 @@ class Corners(Intervals):
     def _uses_moving_block(self, e: ir.Expr) -> bool:
         return bool(self.ids) and any(isinstance(n, (ir.Id, ir.Variable)) for n in ir.walk(e))
 
-    def _likely(self, stmt: ir.If) -> tuple[bool, ...]:
-        only_leaves = bool(leaves(stmt.then)) and not stmt.orelse
+    def _likely(self, stmt: ir.If | ir.Select) -> tuple[bool, ...]:
+        only_leaves = isinstance(stmt, ir.If) and bool(leaves(stmt.then)) and not stmt.orelse
         return (False, True) if only_leaves else (True, False)
 
     def _holds(self, e: ir.Expr, wanted: bool) -> list[Op | bool] | None:

@@ -60,6 +60,7 @@ class Frame:
         self.block: dict[str, Op] = {}
         self.block_number = integer(0)
         self.variables: dict[str, Op] = {}  # one per block
+        self.constants: dict[str, int] = {}  # those of them whose value is known where code is being written
         self.crossing: dict[str, Op] = {}  # one vector per group of threads
         self.masks: list[Op] = []  # per group of threads, innermost last
         self.sites: list[Site] = []
@@ -136,7 +137,8 @@ class Frame:
         plan, lanes = self.plan, self.lanes
         for m in plan.shared:
             shape = tuple(integer(n or 0) for n in m.shape)
-            base = self.place(MEMORY[m.dtype], 0, elements(m))
+            base = self.place(MEMORY[m.dtype], lanes, -(-elements(m) // lanes) + 2)
+            base = self.t.offset(base, MEMORY[m.dtype], integer(lanes))  # a whole vector fits at either edge
             self.arrays[m.name] = Array(m, base, shape, self._row_major(shape))
         for m in plan.local:
             groups = self.groups if m.name in plan.crossing_local else 1

@@ -7,7 +7,8 @@ while any lane does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -18,7 +19,16 @@ from workshop.gpu.cpu import numbers
 from workshop.gpu.cpu.frame import Array, Frame, Proof
 from workshop.gpu.cpu.maths import any_lane
 from workshop.gpu.cpu.memory import Memory
-from workshop.gpu.cpu.text import REGISTER, Op, Text, constant, integer
+from workshop.gpu.cpu.text import REGISTER, Op, Text, constant, integer, number
+
+COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "lt": operator.lt,
+    "le": operator.le,
+    "gt": operator.gt,
+    "ge": operator.ge,
+    "eq": operator.eq,
+    "ne": operator.ne,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,7 @@ class Expressions:
         self.lanes = frame.lanes if group else 0
         self.memory = Memory(frame, self.lanes, group.number if group else integer(0))
         self.masks: list[Op] = []
+        self._perhaps_none = 1 if frame.masks or frame.shapes.parted else 0  # code may run with no lane on
         self.slots: dict[str, tuple[Stride, Op]] = {}
 
     # -- masks
@@ -65,7 +76,9 @@ class Expressions:
         slot = self.t.alloca(f"<{self.lanes} x i1>", 8)
         self.t.store(condition if outer is None else self.t.same("and", outer, condition), slot)
         self.masks.append(slot)
+        self._perhaps_none += 1
         yield
+        self._perhaps_none -= 1
         self.masks.pop()
 
     def active(self) -> Op:
@@ -116,8 +129,7 @@ class Expressions:
             case ir.Binary():
                 return self._binary(e)
             case ir.Compare():
-                x, y = self.alike(self.value(e.left), self.value(e.right))
-                return self._made(e.dtype, numbers.compare(t, e.op, e.left.dtype, x, y))
+                return self._compare(e, self.value(e.left), self.value(e.right))
             case ir.Logic():
                 return self._logic(e)
             case ir.Select():
@@ -146,6 +158,8 @@ class Expressions:
             stride, slot = self.slots[e.name]
             lanes = self.lanes if stride is None else 0
             return Value(e.dtype, stride, self.t.load(REGISTER[e.dtype], lanes, slot))
+        if e.name in self.frame.constants:
+            return Value(e.dtype, 0, constant(REGISTER[e.dtype], 0, self.frame.constants[e.name]))
         return Value(e.dtype, 0, self.t.load(REGISTER[e.dtype], 0, self.frame.variables[e.name]))
 
     def _binary(self, e: ir.Binary) -> Value:
@@ -154,6 +168,16 @@ class Expressions:
         divisor = int(e.right.value) if isinstance(e.right, ir.Constant) and not e.dtype.is_float() else None
         x, y = (a.op, b.op) if stride is not None else (self.spread(a), self.spread(b))
         return Value(e.dtype, stride, numbers.binary(self.t, e.op, e.dtype, x, y, divisor))
+
+    def _compare(self, e: ir.Compare, a: Value, b: Value) -> Value:
+        known = number(a.op), number(b.op)
+        if a.stride is not None and b.stride is not None and known[0] is not None and known[1] is not None:
+            test = COMPARE[e.op]
+            each = [test(known[0] + a.stride * n, known[1] + b.stride * n) for n in range(max(self.lanes, 1))]
+            if len(set(each)) == 1:
+                return Value(e.dtype, 0, constant("i1", 0, each[0]))
+        x, y = self.alike(a, b)
+        return self._made(e.dtype, numbers.compare(self.t, e.op, e.left.dtype, x, y))
 
     def _logic(self, e: ir.Logic) -> Value:
         left = self.value(e.left)
@@ -169,6 +193,11 @@ class Expressions:
         return self._made(e.dtype, self.t.same(e.op, *self.alike(left, right)))
 
     def _select(self, e: ir.Select) -> Value:
+        known = self.proof.assumed.get(id(e))
+        if known is not None:
+            v = self.value(e.yes if known else e.no)
+            # variables were given their shapes without this knowledge
+            return v if self.frame.shapes.of(e) == 0 else Value(e.dtype, None, self.spread(v))
         condition = self.value(e.condition)
         if condition.stride == 0 and not (_free(e.yes) and _free(e.no)):
             return self._either(e.dtype, condition.op, e.yes, e.no)
@@ -211,10 +240,13 @@ class Expressions:
         index = [self.value(i) for i in e.indices]
         if all(v.stride == 0 for v in index) and e.memory.space != "local":
             return Value(e.dtype, 0, self._load_one(e, array, index))
-        mask = None if id(e) in self.proof.anyway and not self.frame.partial else self.mask()
+        offset = self._offset(array, index)
         if id(e) not in self.proof.safe:
-            mask = self._inside(e, array, index, mask)
-        return Value(e.dtype, None, self.memory.load(array, self._offset(array, index), mask))
+            mask: Op | None = self._inside(e, array, index, self.mask())
+        else:
+            free = id(e) in self.proof.anyway and not self.frame.partial
+            mask = None if free or self._spare(array, offset) else self.mask()
+        return Value(e.dtype, None, self.memory.load(array, offset, mask))
 
     def store(self, s: ir.Store) -> None:
         """Write a store, tested like a load; outside the array nothing is written."""
@@ -226,10 +258,17 @@ class Expressions:
                 one = value.op if value.stride == 0 else self._any_active_lane(self.spread(value))
                 self.memory.store_one(array, self._offset(array, index)[0], one)
             return
-        mask = self.mask()
+        mask, new, offset = self.mask(), self.spread(value), self._offset(array, index)
         if id(s) not in self.proof.safe:
             mask = self._inside(s, array, index, mask)
-        self.memory.store(array, self._offset(array, index), self.spread(value), mask)
+        elif mask is not None and self._spare(array, offset):
+            # the block's own memory, which only this thread of the machine touches: a blend is cheaper
+            new, mask = self.t.select(mask, new, self.memory.load(array, offset, None)), None
+        self.memory.store(array, offset, new, mask)
+
+    def _spare(self, array: Array, offset: tuple[Op, Stride]) -> bool:
+        """True where a whole vector may be touched: the block's own memory has room at its edges for it."""
+        return array.memory.space != "global" and offset[1] == 1 and not self._perhaps_none
 
     def _load_one(self, e: ir.Load, array: Array, index: list[Value]) -> Op:
         if id(e) in self.proof.anyway:

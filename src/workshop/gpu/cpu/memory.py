@@ -59,6 +59,9 @@ class Memory:
         op, stride = offset
         zero = constant(scalar, n, 0)
         if stride == 1:
+            known = number(op) if array.memory.space == "shared" and mask is None else None
+            if known is not None:
+                return self._opened(dtype, self._between(array, scalar, known))
             at = self.t.offset(array.base, scalar, op)
             if mask is None:
                 return self._opened(dtype, self.t.load(scalar, n, at, align))
@@ -70,6 +73,18 @@ class Memory:
         lanes = mask or constant("i1", n, True)
         name = f"llvm.masked.gather.{mangle(zero)}.v{n}p0"
         return self._opened(dtype, self.t.call(scalar, n, name, at, Op("i32", 0, str(align)), lanes, zero))
+
+    def _between(self, array: Array, scalar: str, at: int) -> Op:
+        """Load from a known place by whole aligned vectors, which LLVM can then keep in registers."""
+        t, n = self.t, self.lanes
+        first, skip = divmod(at, n)
+        align = array.memory.dtype.size_in_bytes
+        places = [t.offset(array.base, scalar, integer((first + k) * n)) for k in range(2 if skip else 1)]
+        parts = [t.load(scalar, n, place, align) for place in places]
+        if not skip:
+            return parts[0]
+        lanes = ", ".join(f"i32 {skip + lane}" for lane in range(n))
+        return t.op(scalar, n, f"shufflevector {parts[0]}, {parts[1]}, <{n} x i32> <{lanes}>")
 
     def store(self, array: Array, offset: Offset, value: Op, mask: Op | None) -> None:
         """Store one element a lane."""

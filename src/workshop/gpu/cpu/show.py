@@ -94,7 +94,11 @@ class Source:
         seen: set[str] = set()
         for node in ir.walk(body):
             text = ""
-            if isinstance(node, ir.If) and id(node) in proof.assumed and id(node) not in static.assumed:
+            if (
+                isinstance(node, (ir.If, ir.Select))
+                and id(node) in proof.assumed
+                and id(node) not in static.assumed
+            ):
                 text = printer.expression(node.condition)
                 text = f"all({text})" if proof.assumed[id(node)] else f"not any({text})"
             elif isinstance(node, (ir.Load, ir.Store)) and id(node) in proof.safe - static.safe:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ REGISTER = INTEGER | {
     DType.float64: "double",
 }
 MEMORY = REGISTER | {DType.bool: "i8", DType.float16: "i16", DType.bfloat16: "i16"}
+
+FOLDED = {"add": operator.add, "sub": operator.sub, "mul": operator.mul}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,11 @@ class Text:
         return out
 
     def same(self, opcode: str, first: Op, *rest: Op) -> Op:
-        """Write an instruction whose operands and result have one type."""
+        """Write an instruction whose operands and result have one type; sums of known integers are folded."""
+        if first.scalar == "i64" and opcode.split()[0] in FOLDED and len(rest) == 1:
+            a, b = number(first), number(rest[0])
+            if a is not None and b is not None:
+                return integer(FOLDED[opcode.split()[0]](a, b))
         refs = ", ".join(o.ref for o in (first, *rest))
         return self.op(first.scalar, first.lanes, f"{opcode} {first.type} {refs}")
 

@@ -124,6 +124,8 @@ class Threads(Expressions):
         if known is not None:
             return self.body(stmt.then if known else stmt.orelse)
         condition = self.value(stmt.condition)
+        if condition.op.ref in ("true", "false"):
+            return self.body(stmt.then if condition.op.ref == "true" else stmt.orelse)
         if condition.stride == 0:
             return self._branch(stmt, condition.op)
         every = constant("i1", self.lanes, True)

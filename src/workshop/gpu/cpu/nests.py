@@ -1,0 +1,158 @@
+"""Loops over the threads of a block, in groups of lanes, and the masks of control flow around barriers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from workshop.dtype import DType
+from workshop.gpu import ir
+from workshop.gpu.analysis import Shapes
+from workshop.gpu.cpu.frame import Frame, Proof
+from workshop.gpu.cpu.lanes import Group
+from workshop.gpu.cpu.maths import any_lane
+from workshop.gpu.cpu.text import Op, Text, constant, integer
+from workshop.gpu.cpu.threads import Threads
+from workshop.gpu.regions import Plan
+
+LANES = 16
+MOST_COPIED = 512  # nodes of the IR in groups that are written one after the other
+
+
+def lanes_for(block: tuple[int, int, int]) -> int:
+    """Choose how many threads run side by side: a power of two that covers a short row once, else 16.
+
+    >>> lanes_for((8, 8, 1)), lanes_for((256, 1, 1)), lanes_for((3, 3, 1))
+    (8, 16, 4)
+    """
+    return min(LANES, 1 << (block[0] - 1).bit_length())
+
+
+class Nests:
+    """Writes loop nests over threads."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.t = plan, Text()
+        lanes = lanes_for(plan.function.block)
+        shapes = Shapes(plan.function, plan.flow, {"x": 1, "y": 0, "z": 0}, plan.crossing)
+        self.frame = Frame(self.t, plan, shapes, lanes)
+        self.frame.open_arguments()
+        self.frame.open_allocations()
+
+    def _ids(self, b: Op) -> dict[str, Op]:
+        t, grid = self.t, self.frame.grid
+        x, rest = t.same("urem", b, grid["x"]), t.same("udiv", b, grid["x"])
+        return {"x": x, "y": t.same("urem", rest, grid["y"]), "z": t.same("udiv", rest, grid["y"])}
+
+    def _not_cancelled(self) -> Op:
+        flag = self.t.op("i8", 0, f"load volatile i8, {self.frame.cancel}")
+        return self.t.compare("icmp eq", flag, Op("i8", 0, "0"))
+
+    def _all(self, tests: list[Op]) -> Op:
+        out = Op("i1", 0, "true")
+        for test in tests:
+            out = self.t.same("and", out, test) if out.ref != "true" else test
+        return out
+
+    # -- loops over the threads of a block
+
+    def _threads(self, body: ir.Body, proof: Proof, row: tuple[Op, Op, Op] | None = None) -> None:
+        copies = self.frame.groups * sum(1 for _ in ir.walk(body)) if row is None else MOST_COPIED + 1
+
+        def write(threads: Threads) -> None:
+            threads.open(body)
+            threads.body(body)
+            threads.close(body)
+
+        self._groups(proof, write, row, copies <= MOST_COPIED)
+
+    def _groups(
+        self,
+        proof: Proof,
+        write: Callable[[Threads], None],
+        row: tuple[Op, Op, Op] | None = None,
+        copied: bool = False,
+    ) -> None:
+        """Write loops over z, y and groups along x; with a row, over its blocks between y and x."""
+        t, frame = self.t, self.frame
+        x, y, z = self.plan.function.block
+        with self._axis(z, "z") as tz, self._axis(y, "y") as ty:
+            line = t.same("add", t.same("mul", tz, integer(y)), ty)
+            if row is None:
+                self._line(proof, write, (ty, tz, line), copied)
+                return
+            first, end, before = row
+            outer, number = frame.block, frame.block_number
+            with t.loop(first, end, 1, "bx", False) as bx:
+                frame.block = {**outer, "x": bx}
+                frame.block_number = t.same("add", before, bx)
+                self._line(proof, write, (ty, tz, line), copied)
+            frame.block, frame.block_number = outer, number
+
+    @contextmanager
+    def _axis(self, extent: int, name: str) -> Iterator[Op]:
+        if extent == 1:
+            yield integer(0)
+        else:
+            with self.t.loop(integer(0), integer(extent), 1, name, False) as i:
+                yield i
+
+    def _line(
+        self, proof: Proof, write: Callable[[Threads], None], at: tuple[Op, Op, Op], copied: bool
+    ) -> None:
+        t, frame = self.t, self.frame
+        ty, tz, line = at
+        x = self.plan.function.block[0]
+
+        def group(g: Op) -> None:
+            tx = t.same("mul", g, integer(frame.lanes))
+            number = t.same("add", t.same("mul", line, integer(frame.per_row)), g)
+            first = t.same("add", t.same("mul", line, integer(x)), tx)
+            write(Threads(frame, proof, Group(tx, ty, tz, number, first)))
+
+        if frame.per_row == 1 or copied:
+            for n in range(frame.per_row):
+                group(integer(n))
+            return
+        with t.loop(integer(0), integer(frame.per_row), 1, "x") as g:
+            group(g)
+
+    # -- masks of a block, bits for each group of threads: for branches around barriers where threads differ
+
+    def _new_mask(self) -> Op:
+        return self.frame.place(f"i{self.frame.lanes}", 0, self.frame.groups)
+
+    def _copied_mask(self) -> Op:
+        mask = self._new_mask()
+        true = ir.Constant(DType.bool, self.plan.function.loc, True)
+        self._narrow_masks(true, (mask,))
+        return mask
+
+    def _narrow_masks(self, condition: ir.Expr, targets: tuple[Op, ...]) -> list[Op]:
+        """Store the lanes in which a condition holds (second: does not); tell whether any is on."""
+        t, n = self.t, self.frame.lanes
+        flags = [t.alloca("i1", 1) for _ in targets]
+        for flag in flags:
+            t.store(constant("i1", 0, False), flag)
+        stub = (ir.If(condition.loc, condition, (), ()),)
+
+        def write(threads: Threads) -> None:
+            threads.open(stub)
+            holds = threads.spread(threads.value(condition))
+            around = threads.mask() or constant("i1", n, True)
+            sides = [holds, t.same("xor", holds, constant("i1", n, True))]
+            for target, flag, side in zip(targets, flags, sides, strict=False):
+                on = t.same("and", around, side)
+                bits = t.op(f"i{n}", 0, f"bitcast {on} to i{n}")
+                t.store(bits, t.offset(target, f"i{n}", threads.group.number))  # type: ignore[union-attr]
+                t.store(t.same("or", t.load("i1", 0, flag), any_lane(t, on)), flag)
+
+        self._groups(Proof(), write)
+        return [t.load("i1", 0, flag) for flag in flags]
+
+    def _and_any(self, condition: Op) -> Op:
+        """Go on only while some thread has not left (the block itself takes no notice of threads leaving)."""
+        if not self.frame.masks:
+            return condition
+        true = ir.Constant(DType.bool, self.plan.function.loc, True)
+        return self.t.same("and", condition, self._narrow_masks(true, (self._new_mask(),))[0])
