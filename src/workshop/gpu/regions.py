@@ -224,13 +224,11 @@ class _Cut:
         return not loads and stmt.name not in set(variables(tuple(run)))
 
     def _leaves_whole(self, label: str) -> bool:
-        """True where all threads leave this block together and it holds a barrier."""
+        """True where all threads leave this block together and it cannot lie in a region."""
         if label in self.shapes.parted:
             return False
-        block = next(
-            (s for s in statements(self.function.body) if isinstance(s, ir.Block) and s.label == label), None
-        )
-        return block is not None and any(isinstance(s, ir.Sync) for s in statements(block.body))
+        blocks = (s for s in statements(self.function.body) if isinstance(s, ir.Block) and s.label == label)
+        return self.whole(next(blocks))
 
     def _grow(self, body: ir.Body) -> None:
         """Add the variables that conditions and bounds around barriers need."""

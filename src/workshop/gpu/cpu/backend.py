@@ -50,7 +50,7 @@ class CpuBackend:
     def _prepare(self, launch: Launch) -> Prepared:
         with self._compiling:
             if id(launch.function) not in self._kernels:
-                made = compiled(launch.function, launch.key)
+                made = compiled(launch.function)
                 self._kernels[id(launch.function)] = Prepared(launch.function, made, self._pool.size)
             return self._kernels[id(launch.function)]
 

@@ -8,6 +8,7 @@ import hashlib
 import os
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ done:
 """
 
 
+_lock = threading.Lock()  # LLVM's global context is one thread's at a time
+
+
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """Machine code of one specialisation and what its numbers mean."""
@@ -72,7 +76,6 @@ class Compiled:
     sites: list[Site]
     scratch: int
     print_width: int
-    engine: Any
 
 
 class Writing:
@@ -92,26 +95,27 @@ class Writing:
         self.text = "\n".join([*lines, f"attributes #0 = {{ {ATTRIBUTES} }}", *t.metadata, ""])
 
 
-def compiled(function: ir.Function, key: str) -> Compiled:
+def compiled(function: ir.Function) -> Compiled:
     """Compile a kernel, or fetch its machine code from the disk."""
     writing = Writing(function)
-    name = hashlib.sha256(f"{key} {_environment()} {writing.text}".encode()).hexdigest()[:40]
+    name = hashlib.sha256(f"{_environment()} {writing.text}".encode()).hexdigest()[:40]
     path = cache_folder() / f"{name}.o"
-    code = _read(path)
-    if code is None:
-        code = _machine().emit_object(optimised(writing.text))
-        _write(path, code)
-    address, engine = _load(code)
+    with _lock:
+        code = _read(path)
+        if code is None:
+            code = _machine().emit_object(optimised(writing.text))
+            _write(path, code)
+        address = _load(code)
     kind = ctypes.CFUNCTYPE(None, *([ctypes.c_int64] * 7))
     frame = writing.frame
-    return Compiled(kind(address), frame.sites, frame.scratch, frame.print_width, engine)
+    return Compiled(kind(address), frame.sites, frame.scratch, frame.print_width)
 
 
 def optimised(text: str) -> Any:
     """Run LLVM's passes over a module's text."""
     import llvmlite.binding as binding
 
-    module = binding.parse_assembly(text, binding.create_context())
+    module = binding.parse_assembly(text)
     tuning = binding.create_pipeline_tuning_options(speed_level=3)
     tuning.loop_vectorization = tuning.slp_vectorization = False  # the lanes are already vectors
     builder = binding.create_pass_builder(_machine(), tuning)
@@ -135,12 +139,14 @@ def cache_folder() -> Path:
 
 def llvm(function: ir.Function) -> str:
     """Return the optimised LLVM IR of a kernel."""
-    return str(optimised(Writing(function).text))
+    with _lock:
+        return str(optimised(Writing(function).text))
 
 
 def asm(function: ir.Function) -> str:
     """Return the machine code of a kernel as assembly text."""
-    return str(_machine().emit_assembly(optimised(Writing(function).text)))
+    with _lock:
+        return str(_machine().emit_assembly(optimised(Writing(function).text)))
 
 
 @functools.cache
@@ -166,15 +172,16 @@ def _environment() -> str:
     return f"{target} {cpu} {hashlib.sha256(ours).hexdigest()}"
 
 
-def _load(code: bytes) -> tuple[int, Any]:
+def _load(code: bytes) -> int:
+    """Load machine code for good (kernels are few and small) and return where it starts."""
     import llvmlite.binding as binding
 
-    engine = binding.create_mcjit_compiler(
-        binding.parse_assembly("", binding.create_context()), _machine_for_engine()
-    )
+    engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine_for_engine())
     engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    return engine.get_function_address("launch_range"), engine
+    address: int = engine.get_function_address("launch_range")
+    engine.detach()
+    return address
 
 
 def _machine_for_engine() -> Any:
