@@ -215,10 +215,10 @@ def test_limits__of_another_gpu():
 def run_python(*arguments, **environment):
     """Run a Python of its own that finds the package these tests import."""
     found = {"PYTHONPATH": str(Path(workshop.__file__).parents[1])}
+    environment = {**os.environ, **found, **environment}
     return subprocess.run(
-        [sys.executable, *arguments], env={**os.environ, **found, **environment}, capture_output=True, text=True,
-        timeout=60,
-    )  # fmt: skip
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=60
+    )
 
 
 def test_environment__names_the_default_api():
