@@ -42,6 +42,7 @@ def lamp(x0, y0):
 
 pic = torch.stack([lamp(-0.4, 0.3), lamp(0.4, 0.3), lamp(0, -0.35)], dim=-1)  # red, green, blue
 
+# %%
 def show(picture, title):
     plt.figure(figsize=(4, 2.7))
     plt.imshow(picture, cmap="gray", vmin=0, vmax=1)
@@ -112,8 +113,8 @@ show(output, "output: what the op wrote")
 # %%
 expected = pic @ torch.tensor([0.21, 0.71, 0.07])
 print("equal to PyTorch's own matmul:", torch.allclose(output, expected))
-for name, row, col in [("red", 150, 75), ("green", 150, 225), ("blue", 25, 150), ("all three", 105, 150)]:
-    print(f"{name:>9} lamp: {output[row, col]:.2f}")
+for name, row, col in [("red", 150, 75), ("green", 150, 225), ("blue", 25, 150), ("all", 105, 150)]:
+    print(f"{name:>5}: {output[row, col]:.2f}")
 
 # %% [markdown]
 # Nothing was returned and nothing was copied: the kernel wrote into the memory of `output`. So it can also
