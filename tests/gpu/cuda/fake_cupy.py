@@ -5,6 +5,8 @@ with the very bytes the run time packed. It says nothing about real GPUs: tests 
 """
 
 import ctypes
+import threading
+import time
 import types
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ import numpy as np
 LIMITS = {1: 1024, 2: 1024, 3: 1024, 4: 64, 5: 2**31 - 1, 6: 65535, 7: 65535, 8: 49152, 10: 32, 12: 65536,
           13: 1_980_000, 16: 132, 36: 2_619_000, 37: 5120, 38: 50 << 20, 39: 2048, 75: 9, 76: 0, 81: 233472,
           82: 65536, 97: 232448, 106: 32}  # fmt: skip
+
+
+TURN = threading.Lock()
 
 
 class CUDARuntimeError(RuntimeError):
@@ -79,6 +84,9 @@ class Stream(Within):
         if self.fake.failure is not None:
             raise self.fake.failure
 
+    def wait_event(self, event: "Event") -> None:
+        assert event.time
+
 
 class Event:
     def __init__(self, fake: "FakeCupy"):
@@ -86,6 +94,10 @@ class Event:
 
     def record(self, stream: Stream) -> None:
         assert isinstance(stream, Stream)
+        self.time = time.perf_counter()
+
+    def synchronize(self) -> None:
+        assert self.time
 
     @property
     def done(self) -> bool:
@@ -105,7 +117,8 @@ class RawModule:
             assert all(isinstance(a, np.generic) for a in arguments)
             kept = [ctypes.create_string_buffer(a.tobytes(), a.nbytes) for a in arguments]
             pointers = (ctypes.c_void_p * len(kept))(*(ctypes.addressof(k) for k in kept))
-            self.library.launch((ctypes.c_uint * 6)(*grid, *block), pointers)
+            with TURN:  # the emulator keeps block_dim and the barrier in globals
+                self.library.launch((ctypes.c_uint * 6)(*grid, *block), pointers)
 
         return kernel
 
@@ -132,7 +145,8 @@ class FakeCupy(types.ModuleType):
             memory=types.SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
             Device=lambda number: Within(),
             Stream=lambda: Stream(self),
-            Event=lambda disable_timing: Event(self),
+            Event=lambda disable_timing=False: Event(self),
+            get_elapsed_time=lambda start, end: (end.time - start.time) * 1e3,
             get_current_stream=lambda: Stream(self),
         )
 

@@ -142,13 +142,11 @@ def test_copies_and_fills_keep_every_bit(ctx: DeviceContext, dtype: DType) -> No
     assert host.to_numpy().tolist() == np.ones(5, dtype.to_numpy()).tolist()
 
 
-def test_scalars_of_every_dtype_arrive(ctx: DeviceContext) -> None:
-    for dtype in DType:
-        value = dtype(1) if dtype is DType.bool else dtype(3)
-        y, x = filled(ctx, [0, 1], dtype), filled(ctx, [1, 1], dtype)
-        if dtype is not DType.bool:
-            ctx.enqueue_function(saxpy, y, x, value, 2, grid_dim=1, block_dim=2)
-            assert y.to_numpy().tolist() == [3, 4], dtype
+@pytest.mark.parametrize("dtype", [DType.int8, DType.uint64, DType.float16, DType.bfloat16, DType.float64])
+def test_scalars_arrive_in_their_own_size(ctx: DeviceContext, dtype: DType) -> None:
+    y, x = filled(ctx, [0, 1], dtype), filled(ctx, [1, 1], dtype)
+    ctx.enqueue_function(saxpy, y, x, dtype(3), 2, grid_dim=1, block_dim=2)
+    assert y.to_numpy().tolist() == [3, 4]
 
 
 def test_printed_lines_come_out_sorted_at_the_next_wait(ctx: DeviceContext, capsys: Any) -> None:
@@ -204,6 +202,18 @@ def test_a_fault_that_shows_while_enqueuing_is_told_the_same_way(ctx: DeviceCont
 def test_too_large_a_buffer_names_the_numbers(ctx: DeviceContext) -> None:
     with pytest.raises(LaunchError, match="take 17179869184 bytes; .* has 1073741824 of 85899345920 free"):
         ctx.enqueue_create_buffer[F32](2**32)
+
+
+def test_events_order_streams_and_tell_the_time(ctx: DeviceContext) -> None:
+    one, two = ctx.create_stream(), ctx.create_stream()
+    y, x = filled(ctx, [0] * 4), filled(ctx, [1] * 4)
+    start, done = ctx.create_event(), ctx.create_event()
+    one.record_event(start)
+    ctx.enqueue_function(saxpy, y, x, 1.0, 4, grid_dim=1, block_dim=4, stream=one)
+    one.record_event(done)
+    two.enqueue_wait_for(done)
+    done.synchronize()
+    assert done.elapsed_ms(start) > 0
 
 
 def test_memory_lives_until_its_launch_has_ended(ctx: DeviceContext, cupy: FakeCupy) -> None:

@@ -16,7 +16,7 @@ from workshop.gpu.cuda.arguments import met, packed, written_names
 from workshop.gpu.cuda.compiler import compiled_file
 from workshop.gpu.cuda.device import limits_of_device, load_cupy
 from workshop.gpu.cuda.ranges import Assumptions
-from workshop.gpu.cuda.stream import CudaStream, PrintLog, blank_log
+from workshop.gpu.cuda.stream import CudaEvent, CudaStream, PrintLog, blank_log
 from workshop.gpu.cuda.translation import Program, translate
 from workshop.gpu.launch import Dim3, Output
 from workshop.gpu.printing import formats_of, log_words
@@ -51,6 +51,11 @@ class CudaRuntime:
     def new_stream(self) -> CudaStream:
         """Make a stream."""
         return CudaStream(self.cupy, self.device_id)
+
+    def new_event(self) -> CudaEvent:
+        """Make an event."""
+        with self.device:
+            return CudaEvent(self.cupy)
 
     def allocate(self, dtype: DType, length: int) -> tuple[Any, None]:
         """Allocate device memory, uninitialised."""

@@ -47,6 +47,22 @@ class InFlight:
     log: PrintLog | None = None
 
 
+class CudaEvent:
+    """A place in a stream that another stream, or the host, can wait for; it also tells the time."""
+
+    def __init__(self, cupy: Any) -> None:
+        self.cupy = cupy
+        self.native = cupy.cuda.Event()
+
+    def synchronize(self) -> None:
+        """Wait until the event is reached."""
+        self.native.synchronize()
+
+    def elapsed_ms(self, start: CudaEvent) -> float:
+        """Return the GPU's milliseconds between an earlier event and this one, both reached."""
+        return float(self.cupy.cuda.get_elapsed_time(start.native, self.native))
+
+
 class CudaStream:
     """Work of one CUDA stream, in order; `native` is the cupy stream."""
 
@@ -76,6 +92,14 @@ class CudaStream:
         event.record(self.native)
         self._flying.append(InFlight(event, keep, kernel, loc, log))
         self._forget()
+
+    def record_event(self, event: CudaEvent) -> None:
+        """Put an event behind the work enqueued so far."""
+        event.native.record(self.native)
+
+    def enqueue_wait_for(self, event: CudaEvent) -> None:
+        """Let later work of this stream wait until an event of another stream is reached."""
+        self.native.wait_event(event.native)
 
     def _forget(self) -> None:
         while self._flying and self._flying[0].log is None and self._flying[0].done.done:
