@@ -184,3 +184,10 @@ def speed(out, a):
     for k in range(len(a)):
         total += sqrt(a[k]) / (1 + k)
     out[i] = total
+
+
+def shrinking(out, a):
+    """A bound read from memory that the loop changes."""
+    for k in range(a[0]):
+        a[0] = 0
+        out[k] = 1

@@ -94,7 +94,8 @@ def test_arguments_that_overlap_take_the_code_without_restrict(ctx: DeviceContex
     assert both.to_numpy().tolist() == [3, 6, 9]
     y, x = filled(ctx, [0] * 3), filled(ctx, [1, 2, 3])
     ctx.enqueue_function(saxpy, y, x, 2.0, 3, grid_dim=1, block_dim=4)
-    assert len(cupy.loads) == 2  # one variant each
+    assert [assumptions.disjoint for _, assumptions in ctx.runtime._loaded] == [False, True]  # type: ignore[attr-defined]
+    assert len(cupy.loads) == 2
 
 
 def test_a_large_int_takes_the_64_bit_code(ctx: DeviceContext, cupy: FakeCupy) -> None:

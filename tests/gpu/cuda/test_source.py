@@ -10,6 +10,8 @@ from cuda_emulator import needs_cpp, run
 from cuda_programs import F32, I32, I64, array, lowered, scalar
 
 from workshop.dtype import DType
+from workshop.errors import Loc
+from workshop.gpu import ir
 from workshop.gpu.cuda import source
 from workshop.gpu.cuda.ranges import Assumptions
 from workshop.gpu.cuda.translation import translate
@@ -188,6 +190,39 @@ def test_loop_bounds_are_taken_once_and_steps_may_be_known_late(
                 break
         want.append(count)
     assert out.tolist() == want
+
+
+@needs_cpp
+def test_a_bound_from_memory_is_read_once(tmp_path: Path) -> None:
+    out, a = np.zeros(5, np.int32), np.array([3], np.int32)
+    run(
+        lowered(kernels.shrinking, array("out", I32), array("a", I32), block=(1, 1, 1)),
+        [out, a],
+        (1, 1, 1),
+        tmp_path,
+    )
+    assert out.tolist() == [1, 1, 1, 0, 0]
+
+
+@needs_cpp
+def test_leaving_an_outer_block_from_an_inner_loop(tmp_path: Path) -> None:
+    """No Python says this, inlined helpers do: out[i] counts the inner trips before j reaches k."""
+    loc = Loc("outer.py", 1)
+    out = ir.Memory("out", "global", I64, (None,), "row_major", loc)
+    k, j, count = (ir.Variable(I64, loc, name) for name in ("k", "j", "count"))
+    zero, one, four = (ir.Constant(I64, loc, n) for n in (0, 1, 4))
+    reached = ir.If(loc, ir.Compare(DType.bool, loc, "eq", j, k), (ir.Leave(loc, "trip"),), ())
+    add = ir.Assign(loc, "count", ir.Binary(I64, loc, "add", count, one))
+    inner = ir.For(loc, "j", zero, four, one, (reached, add))
+    after = ir.Assign(loc, "count", ir.Binary(I64, loc, "add", count, ir.Constant(I64, loc, 100)))
+    trips = ir.For(loc, "k", zero, ir.Constant(I64, loc, 6), one, (ir.Block(loc, "trip", (inner, after)),))
+    body = (ir.Assign(loc, "count", zero), trips, ir.Store(loc, out, (zero,), count))
+    variables = {name: I64 for name in ("k", "j", "count")}
+    function = ir.Function("outer", (out,), variables, body, (1, 1, 1), 32, loc)
+    result = np.zeros(1, np.int64)
+    run(function, [result], (1, 1, 1), tmp_path)
+    assert result[0] == 0 + 1 + 2 + 3 + 104 + 104
+    assert "goto trip;" in source(function)
 
 
 @needs_cpp
