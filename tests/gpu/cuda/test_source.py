@@ -217,7 +217,7 @@ def test_leaving_an_outer_block_from_an_inner_loop(tmp_path: Path) -> None:
     after = ir.Assign(loc, "count", ir.Binary(I64, loc, "add", count, ir.Constant(I64, loc, 100)))
     trips = ir.For(loc, "k", zero, ir.Constant(I64, loc, 6), one, (ir.Block(loc, "trip", (inner, after)),))
     body = (ir.Assign(loc, "count", zero), trips, ir.Store(loc, out, (zero,), count))
-    variables = {name: I64 for name in ("k", "j", "count")}
+    variables = dict.fromkeys(("k", "j", "count"), I64)
     function = ir.Function("outer", (out,), variables, body, (1, 1, 1), 32, loc)
     result = np.zeros(1, np.int64)
     run(function, [result], (1, 1, 1), tmp_path)
