@@ -1,5 +1,6 @@
 """Kernels as IR for the CUDA tests, lowered from Python by the front end."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,10 @@ def array(name: str, dtype: DType = F32, rank: int = 1, layout: Any = "row_major
 
 def scalar(name: str, dtype: DType = I64) -> ir.Scalar:
     return ir.Scalar(name, dtype)
+
+
+def float64_instructions(ptx: str) -> list[str]:
+    return re.findall(r"^\s*(?:@\S+\s+)?\w[\w.]*\.f64[\w.]*", ptx, flags=re.MULTILINE)
 
 
 def lowered(

@@ -1,6 +1,5 @@
 """Every kernel of these tests compiles for sm_80 and sm_90, with no GPU, through NVRTC or nvcc."""
 
-import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +9,7 @@ from typing import Any
 import cuda_kernels as kernels
 import cuda_nodes as nodes
 import pytest
-from cuda_programs import F32, I32, array, lowered, scalar
+from cuda_programs import F32, I32, array, float64_instructions, lowered, scalar
 
 from workshop.dtype import DType
 from workshop.errors import LaunchError, WorkshopError
@@ -44,10 +43,6 @@ KERNELS = {
     "speaking": lowered(kernels.speaking, array("a"), array("b")),
     "speed": lowered(kernels.speed, array("out"), array("a")),
 }
-
-
-def float64_instructions(ptx: str) -> list[str]:
-    return re.findall(r"^\s*(?:@\S+\s+)?\w[\w.]*\.f64[\w.]*", ptx, flags=re.MULTILINE)
 
 
 @needs_compiler
@@ -95,6 +90,7 @@ def test_division_and_square_root_are_correctly_rounded_and_products_contract() 
     ptx = cuda.compile_ptx(KERNELS["speed"])
     assert "div.rn.f32" in ptx and "sqrt.rn.f32" in ptx
     assert "fma.rn.f32" in cuda.compile_ptx(KERNELS["saxpy"])
+    assert "atom." in cuda.compile_ptx(KERNELS["speaking"])  # lines of the print log are taken one by one
     assert ".approx" not in cuda.compile_ptx(KERNELS["matmul_tiled"]) and ".ftz" not in ptx
 
 
