@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from workshop.files import write_whole
 from workshop.slides import DeckError, build_deck, find_deck, main, read_region, split_deck
-from workshop.slides.build import write_whole
 from workshop.slides.highlight import code_html, parse_steps
 from workshop.slides.regions import RegionError
 from workshop.slides.render import render_slide

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,17 +72,3 @@ def pick(found: list[Pair], number: str) -> Pair:
             return pair
     known = ", ".join(pair.number for pair in found) or "none"
     raise NotebookError(f"no notebook has the number {number!r}; there are: {known}")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write `data` to `path` in one step, so that an interruption leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

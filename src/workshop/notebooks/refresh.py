@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from workshop.notebooks.files import NotebookError, Pair, write_whole
+from workshop.files import write_whole
+from workshop.notebooks.files import NotebookError, Pair
 from workshop.notebooks.text import canonical, shown
 
 CELL_TIMEOUT_S = 120

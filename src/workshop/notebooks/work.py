@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workshop.notebooks.files import NotebookError, pairs, write_whole
+from workshop.files import write_whole
+from workshop.notebooks.files import NotebookError, pairs
 
 MANIFEST = ".workshop.json"
 LEFT_OUT = {"text", "conftest.py"}  # the twins and the test hooks are for authors

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from workshop.files import write_whole
 from workshop.slides.deck import DeckError, read_deck
 from workshop.slides.page import page_html
 from workshop.slides.render import render_slide
@@ -63,17 +62,3 @@ def build_deck(deck: Path, root: Path, theme: str = "light") -> Built:
     path = root / "slides" / "dist" / f"{deck.stem}.html"
     write_whole(path, page_html(title, sections, theme).encode())
     return Built(path, title, len(slides), sum(slide.minutes for slide in slides))
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that no reader, and no crash, ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -15,7 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from workshop.slides.build import write_whole
+from workshop.files import write_whole
 from workshop.slides.chromium import chromium_flags, find_chromium
 from workshop.slides.deck import DeckError
 
