@@ -10,6 +10,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cuda_emulator import shared_library
 from cuda_programs import float64_instructions
 from fake_cupy import FakeCupy, pinned
@@ -29,7 +30,10 @@ def library(program: Any) -> Path:
     return shared_library(program, Path(FOLDER.name))
 
 
-sys.modules["cupy"] = FakeCupy()
-sys.modules["cupyx"] = types.SimpleNamespace(empty_pinned=pinned)  # type: ignore[assignment]
-workshop.driver.accelerator_count = lambda: 1  # type: ignore[assignment]
-runtime.compiled_file = lambda program, arch: library(program)
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Pretend only when loaded as a plugin, and before any test module looks for a GPU; an import does nothing."""
+    sys.modules["cupy"] = FakeCupy()
+    sys.modules["cupyx"] = types.SimpleNamespace(empty_pinned=pinned)  # type: ignore[assignment]
+    workshop.driver.accelerator_count = lambda: 1  # type: ignore[assignment]
+    runtime.compiled_file = lambda program, arch: library(program)

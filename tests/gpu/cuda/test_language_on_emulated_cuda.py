@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cuda_emulator import needs_cpp
 
+import workshop.driver
 from workshop.driver import accelerator_count
 
 HERE = Path(__file__).parent
@@ -36,3 +37,10 @@ def test_the_language_suite_passes_on_the_generated_code() -> None:
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     passed = re.search(r"(\d+) passed", done.stdout)
     assert passed is not None and int(passed[1]) >= 20, done.stdout[-2000:]
+
+
+def test_importing_the_plugin_pretends_nothing() -> None:
+    import emulated_cuda  # pytest's doctest collection imports it as well
+
+    assert not isinstance(sys.modules.get("cupy"), emulated_cuda.FakeCupy)
+    assert workshop.driver.accelerator_count.__name__ == "accelerator_count"
