@@ -32,7 +32,7 @@ def library(program: Any) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    """Pretend only when loaded as a plugin, and before any test module looks for a GPU; an import does nothing."""
+    """Pretend only when loaded as a plugin, before any test module looks for a GPU."""
     sys.modules["cupy"] = FakeCupy()
     sys.modules["cupyx"] = types.SimpleNamespace(empty_pinned=pinned)  # type: ignore[assignment]
     workshop.driver.accelerator_count = lambda: 1  # type: ignore[assignment]
