@@ -11,7 +11,7 @@ from __future__ import annotations
 import builtins
 import enum
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from workshop.dtype import DType
 from workshop.errors import KernelSyntaxError, caller_loc
@@ -43,10 +43,8 @@ def _outside(word: str) -> NoReturn:
 class Index3:
     """Three int64 coordinates `.x`, `.y`, `.z`, x varying fastest."""
 
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
+    __slots__ = ()
+    _name: str
 
     @property
     def x(self) -> int:
@@ -67,27 +65,64 @@ class Index3:
         return self._name
 
 
-thread_idx: Index3 = Index3("thread_idx")
-"""Index of this thread in its block."""
-block_idx: Index3 = Index3("block_idx")
-"""Index of this thread's block in the grid."""
-block_dim: Index3 = Index3("block_dim")
-"""Threads per block along each axis."""
-grid_dim: Index3 = Index3("grid_dim")
-"""Blocks per grid along each axis."""
-global_idx: Index3 = Index3("global_idx")
-"""Index of this thread in the whole grid: block_idx * block_dim + thread_idx."""
+# Each word is the one object of its own class: that is where editors look for the text to show.
 
 
-class WarpSize:
+class _ThreadIdx(Index3):
+    """Index of this thread in its block: `.x`, `.y`, `.z`, x varying fastest."""
+
+    __slots__ = ()
+    _name = "thread_idx"
+
+
+class _BlockIdx(Index3):
+    """Index of this thread's block in the grid: `.x`, `.y`, `.z`."""
+
+    __slots__ = ()
+    _name = "block_idx"
+
+
+class _BlockDim(Index3):
+    """Threads per block along each axis: `.x`, `.y`, `.z`."""
+
+    __slots__ = ()
+    _name = "block_dim"
+
+
+class _GridDim(Index3):
+    """Blocks per grid along each axis: `.x`, `.y`, `.z`."""
+
+    __slots__ = ()
+    _name = "grid_dim"
+
+
+class _GlobalIdx(Index3):
+    """Index of this thread in the whole grid, block_idx * block_dim + thread_idx: `.x`, `.y`, `.z`."""
+
+    __slots__ = ()
+    _name = "global_idx"
+
+
+thread_idx = _ThreadIdx()
+block_idx = _BlockIdx()
+block_dim = _BlockDim()
+grid_dim = _GridDim()
+global_idx = _GlobalIdx()
+
+if TYPE_CHECKING:
+    _Number = int  # what it is in a kernel, so that an editor takes WARP_SIZE // 2
+else:
+    _Number = object
+
+
+class WarpSize(_Number):
     """Threads per warp of the device: 32, or 64 on AMD's MI300X."""
 
     def __repr__(self) -> str:
         return "WARP_SIZE"
 
 
-WARP_SIZE: WarpSize = WarpSize()
-"""Threads per warp of the device."""
+WARP_SIZE = WarpSize()
 
 
 class AddressSpace(enum.Enum):

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 DimLike: TypeAlias = "Dim | int | str | np.integer[Any]"
+"""What a dimension may be written as: a number, a name, or algebra over names."""
 
 Atom: TypeAlias = "str | FloorDiv"
 Monomial: TypeAlias = "tuple[Atom, ...]"

@@ -13,6 +13,7 @@ from workshop.graph.dim import DimLike, StaticDim
 from workshop.graph.shape import Shape
 
 ShapeLike = Iterable[DimLike]
+"""What a shape may be written as: dimensions in order."""
 
 
 class DeviceKind(enum.StrEnum):

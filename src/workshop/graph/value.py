@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 TensorValueLike: TypeAlias = "TensorValue | int | float | bool | np.ndarray[Any, Any] | np.generic | Any"
+"""What an op takes in place of a graph value: a number or an array, which becomes a constant."""
 
 
 class Value:

@@ -156,3 +156,4 @@ PUZZLES = (
         ),
     ),
 )
+"""The puzzles of the workshop, in order; `puzzle(8)` finds one."""

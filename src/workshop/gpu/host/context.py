@@ -7,7 +7,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from workshop.gpu.kernel import kernel_of
 from workshop.gpu.launch import Dim3, Output
 from workshop.gpu.limits import DeviceAttribute, DeviceLimits, check_launch, limits_of
 
+B = TypeVar("B")
 APIS = ("cuda", "cpu", "checked")
 
 
@@ -108,12 +109,12 @@ class DeviceContext:
     # -- memory
 
     @property
-    def enqueue_create_buffer(self) -> _Creator:
+    def enqueue_create_buffer(self) -> _Creator[DeviceBuffer]:
         """Create a device buffer: `(dtype, n)` or `[dtype](n)`; n elements, uninitialised."""
         return _Creator(self._create_buffer)
 
     @property
-    def enqueue_create_host_buffer(self) -> _Creator:
+    def enqueue_create_host_buffer(self) -> _Creator[HostBuffer]:
         """Create a host buffer for copies: `(dtype, n)` or `[dtype](n)`."""
         return _Creator(self._create_host_buffer)
 
@@ -253,17 +254,19 @@ class DeviceContext:
         return True
 
 
-class _Creator:
-    """Lets `create(dtype, n)` be written `create[dtype](n)`."""
+class _Creator(Generic[B]):
+    """Create a buffer of n elements, uninitialised: `(dtype, n)` or `[dtype](n)`."""
 
-    def __init__(self, create: Callable[[DType, int], Any], dtype: DType | None = None) -> None:
+    def __init__(self, create: Callable[[DType, int], B], dtype: DType | None = None) -> None:
         self._create = create
         self._dtype = dtype
 
-    def __getitem__(self, dtype: DType) -> _Creator:
+    def __getitem__(self, dtype: DType) -> _Creator[B]:
+        """Fix the element type: `enqueue_create_buffer[DType.float32](8)`."""
         return _Creator(self._create, dtype)
 
-    def __call__(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> B:
+        """Create the buffer: `(dtype, n)`, or `(n)` after `[dtype]`. Raises LaunchError for anything else."""
         given = arguments if self._dtype is None else (self._dtype, *arguments)
         if len(given) != 2 or not isinstance(given[0], DType):
             raise LaunchError(
@@ -274,7 +277,7 @@ class _Creator:
 
 
 class _Launcher:
-    """Lets `enqueue_function(k, ...)` be written `enqueue_function[k](...)`."""
+    """Launch a kernel: `(k, *args, grid_dim=, block_dim=, **params)` or `[k](*args, ...)`; returns at once."""
 
     __slots__ = ("_context", "_kernel")
 
@@ -283,6 +286,7 @@ class _Launcher:
         self._kernel = kernel
 
     def __getitem__(self, kernel: Any) -> _Launcher:
+        """Fix the kernel: `enqueue_function[k](*args, grid_dim=, block_dim=)`."""
         return _Launcher(self._context, kernel)
 
     def __call__(
@@ -293,6 +297,11 @@ class _Launcher:
         stream: Any = None,
         **parameters: Any,
     ) -> None:
+        """Launch a kernel on its arguments; grid_dim and block_dim are an int or (x, y, z), x fastest.
+
+        Further keywords are the kernel's compile-time parameters. Returns at once; raises LaunchError where
+        the launch cannot be.
+        """
         kernel = self._kernel
         if kernel is None:
             if not arguments:
