@@ -108,6 +108,13 @@ class Plan:
         """True where no block needs a place of its own: one region, nothing shared."""
         return len(self.parts) == 1 and isinstance(self.parts[0], Region) and not self.shared
 
+    @property
+    def by_rows(self) -> bool:
+        """True where a row of blocks is best walked one row of threads at a time: no barrier, and no loop
+        whose data the rows of a block share."""
+        loops = any(isinstance(s, (ir.For, ir.While)) for s in statements(self.function.body))
+        return self.flat and not loops and self.function.block[1] * self.function.block[2] > 1
+
 
 def plan(function: ir.Function) -> Plan:
     """Cut a kernel into regions."""

@@ -230,16 +230,16 @@ def test_source_shows_the_versions_of_a_guarded_kernel() -> None:
     assert double.source("cpu") == (
         "def double(out, a, n):\n"
         "    for block_idx in blocks:\n"
-        "        if all((i < n)) and inside(out[i]) and inside(a[i]):"
+        "        if all(i < n) and inside(out[i]) and inside(a[i]):"
         "  # one test at the corners of the block\n"
         "            for thread_idx.x in lanes(64):  # 16 at a time\n"
-        "                i = ((block_idx.x * 64:int64) + thread_idx.x)\n"
-        "                out[i] = (a[i] * 2.0:float32)\n"
+        "                i = ((block_idx.x * 64) + thread_idx.x)\n"
+        "                out[i] = (a[i] * 2.0)\n"
         "        else:\n"
         "            for thread_idx.x in lanes(64):  # 16 at a time\n"
-        "                i = ((block_idx.x * 64:int64) + thread_idx.x)\n"
+        "                i = ((block_idx.x * 64) + thread_idx.x)\n"
         "                if (i < n):\n"
-        "                    out[i] = (a[i] * 2.0:float32)  # tested: a[i], out[i]\n"
+        "                    out[i] = (a[i] * 2.0)  # tested: a[i], out[i]\n"
     )
 
 
@@ -247,7 +247,7 @@ def test_source_cuts_a_kernel_at_its_barriers() -> None:
     warm(tile_sum, 64, TPB=64)
     text = tile_sum.source("cpu")
     assert text.count("# barrier: all threads have come this far") == 2
-    assert "while (stride > 0:int64):" in text and "shared = array(64, float32)" in text
+    assert "while (stride > 0):" in text and "shared = array(64, float32)" in text
     assert (
         "vfmadd" in double.asm()
         or "fmul" in double.asm()

@@ -155,19 +155,11 @@ class Intervals:
         return found
 
     def _binary(self, op: str, a: Interval, b: Interval) -> Interval | None:
-        bits = a.bits + b.bits if op == "mul" else max(a.bits, b.bits) + 1
-        if bits > MOST_BITS:
-            return None
-        if op == "add":
-            return Interval(self._op("add", a.low, b.low), self._op("add", a.high, b.high), bits)
-        if op == "sub":
-            return Interval(self._op("sub", a.low, b.high), self._op("sub", a.high, b.low), bits)
-        if op == "mul":
-            ends = [self._op("mul", x, y) for x in _ends(a) for y in _ends(b)]
-            return Interval(self._least(ends), self._most(ends), bits)
         if op in ("min", "max"):
             pick = self._min if op == "min" else self._max
-            return Interval(pick(a.low, b.low), pick(a.high, b.high), bits)
+            return Interval(pick(a.low, b.low), pick(a.high, b.high), max(a.bits, b.bits))
+        if op in ("add", "sub", "mul"):
+            return self._sum_or_product(op, a, b)
         c = b.low
         if not isinstance(c, int) or b.high != c or c <= 0:
             return None
@@ -195,10 +187,41 @@ class Intervals:
 
     # -- arithmetic that folds constants
 
+    def _sum_or_product(self, op: str, a: Interval, b: Interval) -> Interval | None:
+        bits = a.bits + b.bits if op == "mul" else max(a.bits, b.bits) + 1
+        if op == "mul":
+            pairs = [(x, y) for x in _ends(a) for y in _ends(b)]
+        else:
+            pairs = [(a.low, b.low), (a.high, b.high)] if op == "add" else [(a.low, b.high), (a.high, b.low)]
+        if bits > MOST_BITS:
+            ends = [self._careful(op, x, y) for x, y in pairs]
+            bits = MOST_BITS - 2
+        else:
+            ends = [self._op(op, x, y) for x, y in pairs]
+        if any(isinstance(end, int) and end.bit_length() > MOST_BITS - 2 for end in ends):
+            return None
+        if op == "mul":
+            return Interval(self._least(ends), self._most(ends), bits)
+        low, high = ends
+        return Interval(low, high, bits)
+
     def _op(self, op: str, a: Bound, b: Bound) -> Bound:
         if isinstance(a, int) and isinstance(b, int):
             return {"add": a + b, "sub": a - b, "mul": a * b}[op]
         return self.t.same(f"{op} nsw", _as_op(a), _as_op(b))
+
+    def _careful(self, op: str, a: Bound, b: Bound) -> Bound:
+        """Compute a bound that might overflow, and require that it did not and is of moderate size."""
+        if isinstance(a, int) and isinstance(b, int):
+            return {"add": a + b, "sub": a - b, "mul": a * b}[op]
+        t = self.t
+        both = t.call("{i64, i1}", 0, f"llvm.s{op}.with.overflow.i64", _as_op(a), _as_op(b))
+        out = t.op("i64", 0, f"extractvalue {both}, 0")
+        lost = t.op("i1", 0, f"extractvalue {both}, 1")
+        self._require(t.same("xor", lost, Op("i1", 0, "true")))
+        half = integer(1 << (MOST_BITS - 2))
+        self._require(t.compare("icmp ult", t.same("add", out, half), integer(1 << (MOST_BITS - 1))))
+        return out
 
     def _floor(self, a: Bound, c: int) -> Bound:
         if isinstance(a, int):

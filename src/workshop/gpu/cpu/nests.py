@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from workshop.dtype import DType
 from workshop.gpu import ir
@@ -73,21 +73,29 @@ class Nests:
         row: tuple[Op, Op, Op] | None = None,
         copied: bool = False,
     ) -> None:
-        """Write loops over z, y and groups along x; with a row, over its blocks between y and x."""
-        t, frame = self.t, self.frame
-        x, y, z = self.plan.function.block
-        with self._axis(z, "z") as tz, self._axis(y, "y") as ty:
+        """Write loops over z, y and groups along x; with a row of blocks also over these."""
+        t = self.t
+        _, y, z = self.plan.function.block
+        with ExitStack() as loops:
+            if row is not None and not self.plan.by_rows:
+                loops.enter_context(self._blocks_of(row))
+            tz = loops.enter_context(self._axis(z, "z"))
+            ty = loops.enter_context(self._axis(y, "y"))
+            if row is not None and self.plan.by_rows:
+                loops.enter_context(self._blocks_of(row))
             line = t.same("add", t.same("mul", tz, integer(y)), ty)
-            if row is None:
-                self._line(proof, write, (ty, tz, line), copied)
-                return
-            first, end, before = row
-            outer, number = frame.block, frame.block_number
-            with t.loop(first, end, 1, "bx", False) as bx:
-                frame.block = {**outer, "x": bx}
-                frame.block_number = t.same("add", before, bx)
-                self._line(proof, write, (ty, tz, line), copied)
-            frame.block, frame.block_number = outer, number
+            self._line(proof, write, (ty, tz, line), copied)
+
+    @contextmanager
+    def _blocks_of(self, row: tuple[Op, Op, Op]) -> Iterator[None]:
+        first, end, before = row
+        frame = self.frame
+        outer, number = frame.block, frame.block_number
+        with self.t.loop(first, end, 1, "bx", False) as bx:
+            frame.block = {**outer, "x": bx}
+            frame.block_number = self.t.same("add", before, bx)
+            yield
+        frame.block, frame.block_number = outer, number
 
     @contextmanager
     def _axis(self, extent: int, name: str) -> Iterator[Op]:

@@ -32,7 +32,7 @@ class Source:
         """Yield the source line by line."""
         function, plan = self.plan.function, self.plan
         yield f"def {function.name}({', '.join(p.name for p in function.params)}):"
-        if plan.flat and function.block[1] * function.block[2] > 1:
+        if plan.by_rows:
             yield "    for block_idx.z, block_idx.y in rows:  # row by row of threads"
         else:
             yield "    for block_idx in blocks:"
@@ -100,7 +100,8 @@ class Source:
                 and id(node) not in static.assumed
             ):
                 text = printer.expression(node.condition)
-                text = f"all({text})" if proof.assumed[id(node)] else f"not any({text})"
+                text = text if text.startswith("(") else f"({text})"
+                text = f"all{text}" if proof.assumed[id(node)] else f"not any{text}"
             elif isinstance(node, (ir.Load, ir.Store)) and id(node) in proof.safe - static.safe:
                 text = f"inside({_access(node)})"
             if text and text not in seen:
@@ -115,7 +116,7 @@ class Source:
             if extent > 1:
                 yield "    " * depth + f"for thread_idx.{axis} in range({extent}):"
                 depth += 1
-        if self.plan.flat and y * z > 1:
+        if self.plan.by_rows:
             yield "    " * depth + "for block_idx.x in row:"
             depth += 1
         yield "    " * depth + f"for thread_idx.x in lanes({x}):  # {self.frame.lanes} at a time"
