@@ -7,7 +7,9 @@ large elementwise op. A block goes back to the pool when nothing refers to it an
 
 from __future__ import annotations
 
+import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -111,8 +113,9 @@ class _Lease:
             "version": 3,
         }
 
-    def __del__(self) -> None:
-        self._pool._take_back(self._block, self._address)
+    def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if not finalizing():  # module globals may be gone by then
+            self._pool._take_back(self._block, self._address)
 
 
 def size_class(nbytes: int) -> int:

@@ -268,6 +268,17 @@ def test_buffer__outlives_a_launch_in_flight(ctx):
     assert not b.to_numpy().any() and not any(j.to_numpy().any() for j in junk)
 
 
+def test_copy__to_and_from_numpy_arrays_of_any_strides(ctx):
+    device = ctx.enqueue_create_buffer[DType.int32](6)
+    ctx.enqueue_copy(device, np.arange(12, dtype=np.int32).reshape(3, 4)[:, ::2])
+    back = np.zeros((3, 4), np.int32)
+    if ctx.api() != "cuda":
+        ctx.enqueue_copy(back[:, 1::2], device)
+        ctx.synchronize()
+        np.testing.assert_array_equal(back[:, 1::2].reshape(-1), [0, 2, 4, 6, 8, 10])
+    np.testing.assert_array_equal(device.to_numpy(), [0, 2, 4, 6, 8, 10])
+
+
 def test_host_buffer__round_trip(ctx):
     host = ctx.enqueue_create_host_buffer[DType.float32](4)
     host[:] = np.arange(4)

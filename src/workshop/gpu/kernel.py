@@ -53,7 +53,8 @@ ArrayTypeOf = Callable[[Any], ArrayType | None]
 class Specialization:
     """One kernel for one signature: the IR, its hash, and what it was compiled against.
 
-    `captures` read the closed-over arrays that are further arguments; `loops`: a `while` may run long.
+    `captures` read the closed-over arrays that are further arguments; `loops`: a `while` may run long;
+    `stored`: which arguments it writes to.
     """
 
     function: ir.Function
@@ -62,6 +63,7 @@ class Specialization:
     captures: list[tuple[Reader, ArrayType]]
     shared_bytes: int
     loops: bool
+    stored: frozenset[int]
     keep: list[Any] = field(default_factory=list)
 
     def holds(self, functions: dict[CodeType, Any], array_type_of: ArrayTypeOf) -> bool:
@@ -180,6 +182,7 @@ class Kernel(Generic[P]):
             captures,
             sum(math.prod(e or 0 for e in m.shape) * m.dtype.size_in_bytes for m in shared),
             any(isinstance(node, ir.While) for node in ir.walk(function.body)),
+            _stored(function),
         )
 
     def _refuse(self, types: tuple[ArgumentType, ...], parameters: Mapping[str, Any]) -> None:
@@ -290,6 +293,12 @@ def kernel_of(function: Any) -> tuple[Kernel[...], FunctionType]:
     if known is None:
         known = _plain[id(code)] = Kernel(function)
     return known, function
+
+
+def _stored(function: ir.Function) -> frozenset[int]:
+    """The positions of the arguments that the kernel stores to."""
+    names = {node.memory.name for node in ir.walk(function.body) if isinstance(node, ir.Store)}
+    return frozenset(number for number, param in enumerate(function.params) if param.name in names)
 
 
 def _unwrapped(value: Any) -> Any:

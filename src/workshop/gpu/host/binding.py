@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from workshop.dlpack import import_array
 from workshop.driver import Buffer
 from workshop.dtype import DType
 from workshop.errors import LaunchError, caller_loc
@@ -32,14 +33,15 @@ class Binder:
         bound = self._array(value)
         return None if bound is None else bound[0]
 
-    def bind(self, kernel: Kernel[...], arguments: tuple[Any, ...]) -> tuple[list[Any], list[Any], bool]:
-        """Return the types and the values of the arguments, and whether one of the arrays is float64.
+    def bind(self, kernel: Kernel[...], arguments: tuple[Any, ...]) -> tuple[list[Any], list[Any], list[int]]:
+        """Return the types and the values of the arguments, and which of them are read-only arrays.
 
         Raises LaunchError for what is no argument.
         """
         types: list[Any] = []
         values: list[Any] = []
         floats: list[int] = []
+        read_only: list[int] = []
         for position, value in enumerate(arguments):
             if type(value) is DeviceBuffer:
                 self._check_buffer(value)
@@ -49,14 +51,16 @@ class Binder:
             bound = self._scalar(value) or self._array(value)
             if bound is None:
                 self._refuse(kernel, position, value)
-            if isinstance(value, float) and type(value) is float:
+            if type(value) is float:
                 floats.append(position)
+            elif isinstance(bound[1], HostArray) and not _writeable(bound[1].flat):
+                read_only.append(position)
             types.append(bound[0])
             values.append(bound[1])
-        wide = floats and any(isinstance(t, ArrayType) and t.dtype is DType.float64 for t in types)
+        wide = any(isinstance(t, ArrayType) and t.dtype is DType.float64 for t in types)
         for position in floats if wide else ():
             types[position], values[position] = DType.float64, np.float64(arguments[position])
-        return types, values, bool(wide)
+        return types, values, read_only
 
     def _scalar(self, value: Any) -> tuple[DType, Any] | None:
         kind = type(value)
@@ -88,9 +92,7 @@ class Binder:
             return self._strided(self._numpy_of(value), value.dtype)
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(value, torch.Tensor):
-            return self._strided(
-                self._numpy_of(Buffer.from_dlpack(value.detach())), DType.from_torch(value.dtype)
-            )
+            return self._strided(self._of_torch(value.detach()), DType.from_torch(value.dtype))
         cupy = sys.modules.get("cupy")
         if cupy is not None and isinstance(value, cupy.ndarray):
             return self._strided(self.context.runtime.bind_cupy(value), DType.from_numpy(value.dtype))
@@ -100,6 +102,12 @@ class Binder:
         if not buffer.is_host or self.context.api() == "cuda":
             return self.context.runtime.native_array(buffer)
         return buffer._array
+
+    def _of_torch(self, tensor: Any) -> Any:
+        """The memory of a torch tensor as an array, with the tensor's own strides."""
+        if tensor.is_cpu and self.context.api() != "cuda":
+            return import_array(tensor)
+        return self._numpy_of(Buffer.from_dlpack(tensor))
 
     def _tensor(self, tensor: LayoutTensor) -> tuple[ArrayType, HostArray] | None:
         base = self._array(tensor.storage)
@@ -171,6 +179,10 @@ class Binder:
             f"{where}is a {type(value).__name__}; kernels take device buffers, tensors, ints, floats, bools",
             loc,
         )
+
+
+def _writeable(array: Any) -> bool:
+    return not isinstance(array, np.ndarray) or array.flags.writeable
 
 
 def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -167,14 +167,20 @@ class DeviceContext:
         grid, block = dim3(grid_dim, "grid_dim"), dim3(block_dim, "block_dim")
         kernel, at_hand = kernel_of(function)
         self._check(kernel.__name__, grid, block, 0)
-        types, values, _ = self._binder.bind(kernel, arguments)
+        types, values, read_only = self._binder.bind(kernel, arguments)
         made, functions = kernel.specialize(
             tuple(types), parameters, block, self.limits.warp_size, self._binder.array_type, at_hand
         )
         if made.shared_bytes:
             self._check(kernel.__name__, grid, block, made.shared_bytes)
         for read, _kind in made.captures:
-            values += self._binder.bind(kernel, (read(functions),))[1]
+            read_only += [len(values)] * bool((bound := self._binder.bind(kernel, (read(functions),)))[2])
+            values += bound[1]
+        if read_only and (stored := made.stored.intersection(read_only)):
+            name = made.function.params[min(stored)].name
+            raise LaunchError(
+                f"{kernel.__name__}() writes to {name}, which is read-only memory; pass a copy", caller_loc()
+            )
         loc = caller_loc() if self._api == "cuda" else None
         self.runtime.enqueue_launch(stream or self._stream, made, values, grid, self._outputs.append, loc)
 
@@ -277,7 +283,7 @@ class _Creator(Generic[B]):
 
 
 class _Launcher:
-    """Launch a kernel: `(k, *args, grid_dim=, block_dim=, **params)` or `[k](*args, ...)`; returns at once."""
+    """Launch a kernel: `(k, *args, grid_dim=, block_dim=, **params)` or `[k](*args, ...)`; returns None."""
 
     __slots__ = ("_context", "_kernel")
 

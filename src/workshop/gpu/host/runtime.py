@@ -93,8 +93,11 @@ class HostRuntime:
 
     def enqueue_copy(self, stream: Stream, target: Any, source: Any) -> None:
         def run() -> None:
-            to, origin = _memory(target), _memory(source)
-            np.copyto(to, origin, casting="unsafe")
+            origin = _memory(source)
+            if isinstance(target, np.ndarray):
+                target[...] = origin.reshape(target.shape)  # in place, whatever the target's strides
+            else:
+                np.copyto(_memory(target), origin, casting="unsafe")
             shadow = getattr(target, "written", None)
             if shadow is not None:
                 known = getattr(source, "written", None)
