@@ -51,6 +51,30 @@ def test_foreach__closes_over_tensors_in_every_rank(shape):
     assert (run("test_scaled_sum", x, x[::-1].copy(), factor=3) == x * 3 + x[::-1]).all()
 
 
+@compiler.register("test_names")
+class Names:
+    @staticmethod
+    def execute(output: OutputTensor, i: InputTensor, x: InputTensor, ctx: DeviceContextPtr):
+        def doubled(idx):
+            i = 2  # a variable named as the array outside
+            return x[idx] * i
+
+        def make_other(x):
+            return lambda idx: x[idx]
+
+        other = make_other(i)
+
+        def body(row, col):
+            return doubled((row, col)) + other((row, col)) * output.dim(0) + i[row, col]
+
+        foreach(body, output, ctx)
+
+
+def test_foreach__arrays_of_one_name_stay_apart():
+    x, y = np.arange(6, dtype=np.float32).reshape(2, 3), np.full((2, 3), 100, np.float32)
+    assert (run("test_names", y, x) == x * 2 + y * 2 + y).all()
+
+
 def test_foreach__strided_inputs():
     x = np.arange(35, dtype=np.float32).reshape(5, 7)
     y = Buffer.from_numpy(np.stack([x, x + 100], axis=2))[:, :, 1]

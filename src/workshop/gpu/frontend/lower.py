@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import CodeType
 from typing import Any
 
 from workshop.dtype import DType
@@ -32,20 +34,23 @@ def lower(
     """
     float64 = any(isinstance(p, ir.Memory) and p.dtype is DType.float64 for p in params)
     unit = Unit(block, warp_size, DType.float64 if float64 else DType.float32)
-    captured: list[ir.Memory] = []
+    captured: dict[tuple[CodeType, str], ir.Memory] = {}
 
-    def once(name: str, value: Any, read: Reader) -> Any:
-        known = [m for m in captured if m.name == name]
-        if known:
-            return known[0]
+    def once(name: str, code: CodeType, value: Any, read: Reader) -> Any:
+        """Make a function's array an argument, under a name of its own: others may use the same one."""
+        known = captured.get((code, name))
+        if known is not None:
+            return known
         memory = MISSING if capture is None else capture(name, value, read)
         if isinstance(memory, ir.Memory):
-            captured.append(memory)
+            memory = captured[code, name] = replace(memory, name=unit.unique(name))
         return memory
 
     unit.capture = once
     for _ in range(PASSES):
         unit.restart()
+        for memory in captured.values():
+            unit.unique(memory.name)
         out = _one_pass(unit, source, params, parameters)
         if not unit.changed:
             if unit.frozen:
@@ -54,7 +59,7 @@ def lower(
     variables = {name: local.dtype for name, local in unit.locals.items()}
     function = ir.Function(
         source.function.__name__,
-        (*params, *captured),
+        (*params, *captured.values()),
         variables,
         (*unit.allocations, *out),
         block,

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import CodeType
 from typing import Any, NoReturn
 
 from workshop.dtype import DType
@@ -45,7 +46,7 @@ class Unit:
     frozen: bool = False
     allocations: list[ir.Stmt] = field(default_factory=list)
     dependencies: dict[Any, Dependency] = field(default_factory=dict)
-    capture: Callable[[str, Any, Reader], Any] = lambda name, value, read: MISSING
+    capture: Callable[[str, CodeType, Any, Reader], Any] = lambda name, code, value, read: MISSING
     inlining: list[Any] = field(default_factory=list)
     nesting: int = 0
     sources: dict[Any, Source] = field(default_factory=dict)
@@ -254,7 +255,7 @@ class Scope:
         value = read({})
         if value is MISSING:
             self.syntax(node, f"{name} has no value yet where this kernel is launched")
-        captured = self.unit.capture(name, value, read)
+        captured = self.unit.capture(name, code, value, read)
         if captured is not MISSING:
             return captured
         self.unit.dependencies[id(code), name] = Dependency(read, value)
