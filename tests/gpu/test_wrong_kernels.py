@@ -312,7 +312,7 @@ def inner_lambda(out, a):
     out[0] = f(1)
 
 
-@wrong(KernelTypeError, "returns different numbers of values")
+@wrong(KernelTypeError, "holds a tuple of 2 on one path and a number on another")
 def uneven_returns(out, a):
     x = uneven(a[0])
     out[0] = x

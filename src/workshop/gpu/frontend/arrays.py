@@ -8,10 +8,11 @@ from typing import Any
 
 from workshop.dtype import DType
 from workshop.gpu import intrinsics, ir
+from workshop.gpu.frontend import structs
 from workshop.gpu.frontend.dispatch import Method, describe, index, lowers, operands, value
 from workshop.gpu.frontend.expressions import arithmetic
 from workshop.gpu.frontend.scope import MISSING, Scope
-from workshop.gpu.frontend.values import Value, is_runtime
+from workshop.gpu.frontend.values import Struct, Value, is_runtime
 
 
 @lowers(ast.Attribute)
@@ -22,6 +23,8 @@ def _attribute(scope: Scope, node: ast.Attribute) -> Value:
         return _coordinate(scope, node, owner)
     if isinstance(owner, ir.Memory):
         return _memory_attribute(scope, node, owner)
+    if isinstance(owner, Struct):
+        return structs.attribute(scope, node, owner)
     if is_runtime(owner):
         scope.type(node, f"a number has no attribute .{node.attr}")
     if isinstance(owner, (ModuleType, DType, type)) or not callable(owner):

@@ -6,10 +6,11 @@ import ast
 import builtins
 import math
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from workshop.dtype import DType
+from workshop.errors import WorkshopError
 from workshop.gpu import intrinsics, ir
 from workshop.gpu.frontend import values
 from workshop.gpu.frontend.arrays import extent
@@ -26,6 +27,7 @@ from workshop.gpu.frontend.dispatch import (
 from workshop.gpu.frontend.inline import inline, needs_inlining
 from workshop.gpu.frontend.methods import call_method
 from workshop.gpu.frontend.scope import Scope
+from workshop.gpu.frontend.structs import construct, is_struct_type, lifted
 from workshop.gpu.frontend.values import Value, is_runtime, keep_weak
 
 Word = Callable[[Scope, ast.Call, list[Value]], Value]
@@ -63,6 +65,10 @@ def call(scope: Scope, node: ast.Call) -> Value:
     if entry is not None:
         return _word(scope, node, function, entry, arguments, keywords)
     function = getattr(function, "__wrapped__", function)
+    if is_struct_type(function):
+        return construct(scope, node, function, arguments, keywords)
+    if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
+        arguments, function = [function.__self__, *arguments], function.__func__
     if isinstance(function, FunctionType) and needs_inlining(function, [*arguments, *keywords.values()]):
         return inline(scope, node, function, arguments, keywords)
     return _at_compile_time(scope, node, function, arguments, keywords)
@@ -109,7 +115,9 @@ def _at_compile_time(
     if not isinstance(function, (FunctionType, BuiltinFunctionType, type)):
         scope.type(node, f"{describe(function)} cannot be called while compiling")
     try:
-        return function(*arguments, **keywords)
+        return lifted(scope, node, function(*arguments, **keywords))
+    except WorkshopError:
+        raise
     except Exception as problem:
         scope.type(node, f"running {function.__name__}() while compiling failed: {problem}")
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from workshop.dtype import DType
 from workshop.gpu import ir
-from workshop.gpu.frontend import values
+from workshop.gpu.frontend import structs, values
 from workshop.gpu.frontend.dispatch import condition, lowers, number, operands, require_number, value
 from workshop.gpu.frontend.scope import Scope
-from workshop.gpu.frontend.values import Value, is_runtime, keep_weak
+from workshop.gpu.frontend.values import Struct, Value, is_runtime, keep_weak
 
 ARITHMETIC: dict[type, tuple[ir.BinaryOp, Callable[[Any, Any], Any], str]] = {
     ast.Add: ("add", operator.add, "+"),
@@ -37,8 +37,10 @@ COMPARISONS: dict[type, tuple[ir.CompareOp, Callable[[Any, Any], bool], str]] = 
 }
 
 
-def arithmetic(scope: Scope, node: ast.AST, kind: type, left: Value, right: Value) -> Value:
+def arithmetic(scope: Scope, node: Any, kind: type, left: Value, right: Value) -> Value:
     """Apply a binary operator by the number rules."""
+    if isinstance(left, Struct) or isinstance(right, Struct):
+        return structs.operator(scope, node, kind, left, right)
     if kind is ast.Pow:
         return _power(scope, node, left, right)
     if kind not in ARITHMETIC:
@@ -120,7 +122,7 @@ def _constant(scope: Scope, node: ast.Constant) -> Value:
 
 @lowers(ast.Name)
 def _name(scope: Scope, node: ast.Name) -> Value:
-    return scope.name(node)
+    return structs.lifted(scope, node, scope.name(node))
 
 
 @lowers(ast.Tuple)

@@ -12,9 +12,10 @@ from typing import Any
 
 from workshop.gpu import intrinsics, ir
 from workshop.gpu.frontend import source
-from workshop.gpu.frontend.dispatch import body
+from workshop.gpu.frontend.dispatch import body, inlines
 from workshop.gpu.frontend.scope import MISSING, Result, Scope
-from workshop.gpu.frontend.values import Value, is_number, is_runtime
+from workshop.gpu.frontend.structs import is_aggregate
+from workshop.gpu.frontend.values import Struct, Value, is_number, is_runtime
 
 _WORDS = {id(v) for k, v in vars(intrinsics).items() if not k.startswith("_")}
 
@@ -58,11 +59,12 @@ def needs_inlining(function: FunctionType, arguments: list[Value]) -> bool:
 def _dynamic(value: Value) -> bool:
     if isinstance(value, tuple):
         return any(_dynamic(v) for v in value)
-    return is_runtime(value) or isinstance(value, (ir.Memory, intrinsics.Index3))
+    return is_runtime(value) or isinstance(value, (ir.Memory, intrinsics.Index3, Struct))
 
 
+@inlines
 def inline(
-    scope: Scope, node: ast.Call, function: FunctionType, arguments: list[Value], keywords: dict[str, Value]
+    scope: Scope, node: ast.expr, function: FunctionType, arguments: list[Value], keywords: dict[str, Value]
 ) -> Value:
     """Lower a helper's body at the place of its call and return its result."""
     if function.__code__ in scope.unit.inlining:
@@ -94,7 +96,7 @@ def inline(
 def _bind(
     scope: Scope,
     inner: Scope,
-    node: ast.Call,
+    node: ast.expr,
     function: FunctionType,
     arguments: list[Value],
     keywords: dict[str, Value],
@@ -111,14 +113,13 @@ def _bind(
         if is_runtime(value) or (is_number(value) and name in assigned):
             variable = inner.variable(name)
             scope.assign(variable, value, scope.loc(node), node)
+        elif is_aggregate(value):
+            inner.bind(name, scope.keep(inner.variable(name), value, scope.loc(node), node))
         else:
             inner.bind(name, value)
 
 
-def _result(scope: Scope, node: ast.Call, result: Result) -> Value:
+def _result(scope: Scope, node: ast.expr, result: Result) -> Value:
     if result.direct is not MISSING:
         return result.direct
-    if result.arity is None:
-        return None
-    found = tuple(scope.read(name, scope.loc(node)) for name in result.values)
-    return found if result.arity >= 0 else found[0]
+    return None if result.variable is None else scope.read(result.variable, scope.loc(node))

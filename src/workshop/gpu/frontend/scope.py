@@ -15,7 +15,7 @@ from workshop.dtype import DType
 from workshop.errors import KernelSyntaxError, KernelTypeError, Loc, WorkshopError
 from workshop.gpu import ir
 from workshop.gpu.frontend.source import Source
-from workshop.gpu.frontend.values import Local, TypeProblem, Value, Weak, cast, is_runtime
+from workshop.gpu.frontend.values import Local, Struct, TypeProblem, Value, Weak, cast, is_number, is_runtime
 from workshop.gpu.frontend.webs import Webs
 
 MISSING = object()
@@ -49,6 +49,7 @@ class Unit:
     capture: Callable[[str, CodeType, Any, Reader], Any] = lambda name, code, value, read: MISSING
     inlining: list[Any] = field(default_factory=list)
     nesting: int = 0
+    shapes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     sources: dict[Any, Source] = field(default_factory=dict)
     webs: dict[Source, Webs] = field(default_factory=dict)
     _taken: dict[str, int] = field(default_factory=dict)
@@ -71,11 +72,10 @@ class Unit:
 
 @dataclass(slots=True)
 class Result:
-    """Where an inlined helper's returns go: the block they leave and the variables they set."""
+    """Where an inlined helper's returns go: the block they leave and the variable they set."""
 
     label: str
-    values: list[str] = field(default_factory=list)
-    arity: int | None = None
+    variable: str | None = None
     direct: Value = MISSING
 
 
@@ -182,7 +182,10 @@ class Scope:
         self.unit.changed |= self.unit.locals.setdefault(name, Local()).assign(value, loc)
 
     def read(self, name: str, loc: Loc) -> Value:
-        """Read a kernel-wide variable."""
+        """Read a kernel-wide variable: a number, or a tuple or struct of them."""
+        shape = self.unit.shapes.get(name)
+        if shape is not None:
+            return self._read_parts(name, shape, loc)
         local = self.unit.locals.setdefault(name, Local())
         if self.unit.frozen and local.strong is None and local.kind is None:
             raise KernelSyntaxError(
@@ -192,6 +195,13 @@ class Scope:
         if local.strong is None and not self.unit.frozen:
             return Weak(expr, local.kind or int)
         return expr
+
+    def _read_parts(self, name: str, shape: tuple[Any, ...], loc: Loc) -> Value:
+        kind, *keys = shape
+        if kind == "static":
+            return keys[0]
+        parts = [self.read(f"{name}_{key}", loc) for key in keys]
+        return tuple(parts) if kind == "tuple" else Struct(kind, tuple(zip(keys, parts, strict=True)))
 
     def temporary(self, stem: str, value: Value, loc: Loc, node: ast.AST) -> Value:
         """Keep a run-time value in a fresh variable, so that it is computed once."""
@@ -205,6 +215,8 @@ class Scope:
         """Keep a run-time value as it is now, before statements that may change what it reads."""
         if isinstance(value, tuple):
             return tuple(self.pinned(v) for v in value)
+        if isinstance(value, Struct):
+            return Struct(value.kind, tuple((key, self.pinned(v)) for key, v in value.fields))
         expr = value.expr if isinstance(value, Weak) else value
         if not isinstance(expr, ir.Expr):
             return value
@@ -214,6 +226,34 @@ class Scope:
         self.note(name, value, expr.loc)
         self.emit(ir.Assign(expr.loc, name, expr))
         return self.read(name, expr.loc)
+
+    def keep(self, name: str, value: Value, loc: Loc, node: ast.AST) -> Value:
+        """Assign a number, tuple or struct to a variable (one a number); return what it now holds.
+
+        Parts that exist while compiling only stay what they are.
+        """
+        if is_number(value) or is_runtime(value):
+            if name in self.unit.shapes:
+                self._shape(name, ("number",), node)
+            self.assign(name, value, loc, node)
+            return value if is_number(value) else self.read(name, loc)
+        if isinstance(value, tuple):
+            self._shape(name, ("tuple", *range(len(value))), node)
+            return tuple(self.keep(f"{name}_{k}", v, loc, node) for k, v in enumerate(value))
+        if isinstance(value, Struct):
+            self._shape(name, (value.kind, *(key for key, _ in value.fields)), node)
+            kept = ((key, self.keep(f"{name}_{key}", v, loc, node)) for key, v in value.fields)
+            return Struct(value.kind, tuple(kept))
+        self._shape(name, ("static", value), node)
+        return value
+
+    def _shape(self, name: str, shape: tuple[Any, ...], node: ast.AST) -> None:
+        """Note what kind of value a variable holds; it must be the same on every path."""
+        known = self.unit.shapes.setdefault(name, shape)
+        if known != shape:
+            self.type(
+                node, f"{name} holds {_described(known)} on one path and {_described(shape)} on another"
+            )
 
     # -- names
 
@@ -260,6 +300,13 @@ class Scope:
             return captured
         self.unit.dependencies[id(code), name] = Dependency(read, value)
         return value
+
+
+def _described(shape: tuple[Any, ...]) -> str:
+    kind, *keys = shape
+    if kind in ("static", "number"):
+        return repr(keys[0]) if keys else "a number"
+    return f"a tuple of {len(keys)}" if kind == "tuple" else f"a {kind.__name__}"
 
 
 def _global(namespace: dict[str, Any], name: str, functions: dict[Any, Any]) -> Any:

@@ -12,6 +12,7 @@ from workshop.gpu.frontend.arrays import indices
 from workshop.gpu.frontend.dispatch import as_dtype, body, condition, describe, in_order, index, lowers, value
 from workshop.gpu.frontend.expressions import arithmetic, lazily
 from workshop.gpu.frontend.scope import Scope
+from workshop.gpu.frontend.structs import is_aggregate
 from workshop.gpu.frontend.values import Value, is_number, is_runtime
 
 
@@ -60,14 +61,13 @@ def _store(scope: Scope, target: ast.expr, result: Value, node: ast.stmt) -> Non
 def _store_name(scope: Scope, target: ast.Name, result: Value, node: ast.stmt) -> None:
     web = scope.webs.name(target)
     assert web is not None
-    if isinstance(result, tuple) and any(is_runtime(v) for v in result):
-        result = scope.pinned(result)
-    if is_runtime(result) or is_number(result):
+    if is_runtime(result) or is_number(result) or is_aggregate(result):
         for bindings in scope.static:
             bindings.pop(web, None)
-        scope.assign(scope.variable(web), result, scope.loc(target), node)
-        if is_number(result):
-            scope.bind(web, result)
+        pinned = scope.pinned(result) if is_aggregate(result) else result
+        kept = scope.keep(scope.variable(web), pinned, scope.loc(target), node)
+        if not is_runtime(kept):
+            scope.bind(web, kept)
         return
     if result is None:
         scope.type(node, f"{target.id} is given no value: the call on the right returns nothing")
@@ -106,8 +106,9 @@ def _augmented(scope: Scope, node: ast.AugAssign) -> None:
     place = indices(scope, node.target, memory)
     if any(isinstance(n, (ir.Load, ir.Call)) for n in ir.walk(place)):  # type: ignore[arg-type]
         place = tuple(scope.temporary("at", i, loc, node) for i in place)
-    old = ir.Load(memory.dtype, loc, memory, place)
-    result = arithmetic(scope, node, type(node.op), old, value(scope, node.value))
+    read = ir.Load(memory.dtype, loc, memory, place)
+    old, change = in_order(scope, lambda: read, lambda: value(scope, node.value))
+    result = arithmetic(scope, node, type(node.op), old, change)
     scope.emit(ir.Store(loc, memory, place, as_dtype(scope, node, result, memory.dtype)))
 
 
@@ -276,20 +277,15 @@ def _return(scope: Scope, node: ast.Return) -> None:
             scope.emit(ir.Leave(scope.loc(node), "return"))
         return
     found = value(scope, node.value) if node.value is not None else None
-    if tail and result.arity is None:
+    if tail and result.variable is None:
         result.direct = found
         return
-    items = list(found) if isinstance(found, tuple) else [] if found is None else [found]
-    arity = len(items) if isinstance(found, tuple) else -len(items)
-    if result.arity is not None and result.arity != arity:
-        scope.type(node, "this helper returns different numbers of values on different paths")
-    if result.arity is None:
-        result.arity = arity
-        result.values = [scope.unit.unique(f"{scope.source.function.__name__}_result") for _ in items]
-    for name, item in zip(result.values, items, strict=True):
-        if not (is_runtime(item) or is_number(item)):
-            scope.type(node, f"a helper that returns on several paths returns numbers, not {describe(item)}")
-        scope.assign(name, item, scope.loc(node), node)
+    if found is not None:
+        if not (is_runtime(found) or is_number(found) or is_aggregate(found)):
+            scope.type(node, f"a helper that returns on several paths returns numbers, not {describe(found)}")
+        if result.variable is None:
+            result.variable = scope.unit.unique(f"{scope.source.function.__name__.strip('<>')}_result")
+        scope.keep(result.variable, scope.pinned(found), scope.loc(node), node)
     if not tail:
         scope.left.add(result.label)
         scope.emit(ir.Leave(scope.loc(node), result.label))

@@ -30,6 +30,14 @@ class Weak:
     kind: type
 
 
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A value of a frozen dataclass: its class and the value of each field."""
+
+    kind: type
+    fields: tuple[tuple[str, Value], ...]
+
+
 class TypeProblem(Exception):
     """Two dtypes that do not meet; the caller knows the place."""
 
