@@ -34,8 +34,8 @@ except ModuleNotFoundError as missing:
 print(header())
 
 # %% [markdown]
-# An op is a class with a name. This one lies in the folder `custom_ops`, beside this notebook; open it and
-# change it, and the next graph uses what you wrote.
+# An op is a class with a name. This one lies in the folder `custom_ops`, beside this notebook. Open it and
+# change it, and the next graph uses what you wrote; delete it, and the next `make lab` brings it back.
 
 # %%
 from pathlib import Path

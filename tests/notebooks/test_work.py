@@ -71,6 +71,22 @@ def test_reset_restores_and_keeps_the_edits_beside_it(root: Path) -> None:
     assert fill(root).updated == ["04_x.ipynb"]
 
 
+def test_an_edited_op_is_kept_and_deleting_it_brings_the_new_one(root: Path) -> None:
+    source, copy = (root / folder / "custom_ops" / "op.py" for folder in ("notebooks", "work"))
+    source.parent.mkdir(exist_ok=True)
+    source.write_text("first")
+    fill(root)
+    copy.write_text("mine")
+    source.write_text("second")
+    assert fill(root).lines() == [
+        "work/custom_ops/op.py holds your edits and was kept; "
+        "delete it, and the next start brings the new version"
+    ]
+    copy.unlink()
+    assert fill(root).new == ["custom_ops/op.py"]
+    assert copy.read_text() == "second"
+
+
 def test_a_damaged_manifest_is_named_and_nothing_is_touched(root: Path) -> None:
     fill(root)
     (root / "work" / ".workshop.json").write_text("{")

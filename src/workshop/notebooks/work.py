@@ -32,6 +32,8 @@ class Report:
         for name in self.outdated:
             number = name.split("_")[0]
             cure = f"`workshop reset {number}` takes the new version"
+            if not name.endswith(".ipynb"):
+                cure = "delete it, and the next start brings the new version"
             told.append(f"work/{name} holds your edits and was kept; {cure}")
         return told
 
