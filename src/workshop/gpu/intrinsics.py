@@ -65,7 +65,8 @@ class Index3:
         return self._name
 
 
-# Each word is the one object of its own class: that is where editors look for the text to show.
+# Each word is the one object of its own class: JupyterLab shows the docstring of the class, VS Code that
+# which follows the word.
 
 
 class _ThreadIdx(Index3):
@@ -104,10 +105,15 @@ class _GlobalIdx(Index3):
 
 
 thread_idx = _ThreadIdx()
+"""Index of this thread in its block: `.x`, `.y`, `.z`, x varying fastest."""
 block_idx = _BlockIdx()
+"""Index of this thread's block in the grid: `.x`, `.y`, `.z`."""
 block_dim = _BlockDim()
+"""Threads per block along each axis: `.x`, `.y`, `.z`."""
 grid_dim = _GridDim()
+"""Blocks per grid along each axis: `.x`, `.y`, `.z`."""
 global_idx = _GlobalIdx()
+"""Index of this thread in the whole grid, block_idx * block_dim + thread_idx: `.x`, `.y`, `.z`."""
 
 if TYPE_CHECKING:
     _Number = int  # what it is in a kernel, so that an editor takes WARP_SIZE // 2
@@ -123,6 +129,7 @@ class WarpSize(_Number):
 
 
 WARP_SIZE = WarpSize()
+"""Threads per warp of the device: 32, or 64 on AMD's MI300X."""
 
 
 class AddressSpace(enum.Enum):

@@ -58,7 +58,7 @@ class Graph:
     ) -> None:
         self.name = name
         self.nodes: list[Node] = []
-        self.outputs: list[TensorValue] | None = None
+        self._outputs: list[TensorValue] | None = None
         self.weights: dict[str, tuple[Weight, TensorValue]] = {}
         self.parent = parent
         self.captured: dict[TensorValue, None] = {}
@@ -92,23 +92,33 @@ class Graph:
         return self.kernel_library.library_paths()
 
     @property
+    def outputs(self) -> list[TensorValue]:
+        """The values the graph returns; none before `output(...)` has said so."""
+        return list(self._outputs or ())
+
+    @property
+    def is_complete(self) -> bool:
+        """True once `output(...)` has said what the graph returns."""
+        return self._outputs is not None
+
+    @property
     def output_types(self) -> list[TensorType]:
         """The types of the outputs; raises GraphError before `output` was called."""
         return [value.type for value in self.required_outputs()]
 
     def required_outputs(self) -> list[TensorValue]:
         """Return the outputs; raises GraphError when there are none."""
-        if self.outputs is None:
+        if self._outputs is None:
             raise GraphError(
                 f"graph '{self.name}' has no output. End its `with` block with graph.output(value), "
                 "or return a value from the forward function",
                 caller_loc(),
             )
-        return self.outputs
+        return self._outputs
 
     def output(self, *outputs: TensorValueLike) -> None:
         """Say which values the graph returns; raises GraphError when it was said before."""
-        if self.outputs is not None:
+        if self._outputs is not None:
             raise GraphError(
                 f"graph '{self.name}' has its outputs already; call output(...) once", caller_loc()
             )
@@ -119,7 +129,7 @@ class Graph:
             current_graph.reset(token)
         for index, value in enumerate(values):
             self._check_owner(value, f"output {index}")
-        self.outputs = values
+        self._outputs = values
 
     def add_weight(self, weight: Weight, force_initial_weight_on_host: bool = True) -> TensorValue:
         """Return the weight's value in this graph; its data comes with `load(weights_registry=...)`.

@@ -31,12 +31,12 @@ def listing(graph: Any, indent: str = "", names: _Names | None = None) -> str:
     for weight, value in graph.weights.values():
         names[value] = f"@{weight.name}"
     inputs = ", ".join(f"{names[value]}: {value.type}" for value in graph.inputs)
-    results = ", ".join(str(value.type) for value in graph.outputs or ())
-    lines = [f"{indent}graph {graph.name}({inputs}) -> {results if graph.outputs is not None else '?'}"]
+    results = ", ".join(str(value.type) for value in graph.outputs)
+    lines = [f"{indent}graph {graph.name}({inputs}) -> {results if graph.is_complete else '?'}"]
     lines += [f"{indent}  weight @{weight.name} : {weight.type}" for weight, _ in graph.weights.values()]
     for node in graph.nodes:
         lines += _node_lines(node, indent + "  ", names)
-    if graph.outputs is not None:
+    if graph.is_complete:
         lines.append(f"{indent}  output {', '.join(names[value] for value in graph.outputs)}".rstrip())
     return "\n".join(lines)
 

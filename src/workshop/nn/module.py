@@ -6,7 +6,7 @@ import difflib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,10 @@ class Module(Layer):
     >>> list(Twice().raw_state_dict())
     ['inner.weight']
     """
+
+    if TYPE_CHECKING:  # an editor does not know which layers a model has, as in layers[0].self_attn
+
+        def __getattr__(self, name: str) -> Any: ...
 
     @property
     def _parts(self) -> Parts:

@@ -113,7 +113,7 @@ def read_graph(graph: Graph) -> list[Spot]:
     for node in graph.nodes[:DRAWN]:
         sources = [made[value] for value in (*node.inputs, *_captured(node)) if value in made]
         add(Spot(*_words(node), sources), node.outputs)
-    for value in graph.outputs or ():
+    for value in graph.outputs:
         if value in made:
             add(Spot("output", "output", str(value.type), [made[value]]), [])
     return spots
@@ -190,7 +190,7 @@ def _alt(graph: Graph) -> str:
         (len(graph.inputs), "input"),
         (len(graph.weights), "weight"),
         (len(graph.nodes), "op"),
-        (len(graph.outputs or ()), "output"),
+        (len(graph.outputs), "output"),
     )
     told = ", ".join(f"{count} {word}{'s' * (count != 1)}" for count, word in counts)
     return f"Graph {graph.name}: {told}"
