@@ -103,7 +103,7 @@ print(Path("custom_ops/grayscale.py").read_text())
 from workshop.torch import CustomOpLibrary
 
 ops = CustomOpLibrary("custom_ops")
-ops
+ops.grayscale
 
 # %%
 output = torch.empty(200, 300)
