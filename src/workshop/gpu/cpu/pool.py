@@ -6,7 +6,6 @@ two launches at once are slow and never stuck. A forked child starts with no thr
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
@@ -16,7 +15,7 @@ Work = Callable[[int, int, int], None]  # (worker, lo, hi)
 SMALL_S = (
     100e-6  # work expected to be shorter than this stays in the caller: waking threads costs about as much
 )
-CHUNKS_EACH = 8
+MOST_CHUNKS = 32  # a thread's share is never cut finer
 
 
 class Pool:
@@ -32,8 +31,8 @@ class Pool:
         self._busy = threading.Lock()
         self._inside = threading.local()
         self._threads: list[threading.Thread] = []
-        self._gates: list[threading.Semaphore] = []
-        self._done = threading.Semaphore(0)
+        self._gates: list[threading.Lock] = []  # open: there is work
+        self._ends: list[threading.Lock] = []  # open: it is done
         self._job: Callable[[int], None] | None = None
 
     def run(self, work: Work, count: int, align: int = 1) -> None:
@@ -76,15 +75,13 @@ class Pool:
 
     def _share(self, work: Work, first: int, count: int, align: int) -> None:
         self._start()
-        chunk = max((count - first) // (self.size * CHUNKS_EACH), 1)
-        chunk = -(-chunk // align) * align if chunk > align else chunk
-        starts = itertools.count(first, chunk)  # next() is atomic under the GIL
+        chunks = Chunks(first, count, self.size, align)
         failures: list[BaseException] = []
 
         def job(worker: int) -> None:
             try:
-                while (lo := next(starts)) < count:
-                    work(worker, lo, min(lo + chunk, count))
+                while (chunk := chunks.take()) is not None:
+                    work(worker, *chunk)
             except BaseException as problem:  # handed to the caller below
                 failures.append(problem)
 
@@ -92,8 +89,8 @@ class Pool:
         for gate in self._gates:
             gate.release()
         job(0)
-        for _ in self._gates:
-            self._done.acquire()
+        for end in self._ends:
+            end.acquire()
         self._job = None
         if failures:
             raise failures[0]
@@ -101,21 +98,47 @@ class Pool:
     def _start(self) -> None:
         while len(self._threads) < self.size - 1:
             number = len(self._threads) + 1
-            gate = threading.Semaphore(0)
+            gate, end = threading.Lock(), threading.Lock()
+            gate.acquire()
+            end.acquire()
             thread = threading.Thread(
-                target=self._serve, args=(number, gate, self._done), name=f"workshop-{number}", daemon=True
+                target=self._serve, args=(number, gate, end), name=f"workshop-{number}", daemon=True
             )
             self._gates.append(gate)
+            self._ends.append(end)
             self._threads.append(thread)
             thread.start()
 
-    def _serve(self, number: int, gate: threading.Semaphore, done: threading.Semaphore) -> None:
+    def _serve(self, number: int, gate: threading.Lock, end: threading.Lock) -> None:
         self._inside.yes = True
         while True:
             gate.acquire()
             assert self._job is not None
             self._job(number)
-            done.release()
+            end.release()
+
+
+class Chunks:
+    """Hands out what is left in shrinking pieces, so that all threads end together."""
+
+    def __init__(self, first: int, count: int, workers: int, align: int) -> None:
+        self._lock = threading.Lock()
+        self._at, self._count, self._align = first, count, align
+        self._parts = 4 * workers
+        self._least = max((count - first) // (MOST_CHUNKS * workers), 1)
+
+    def take(self) -> tuple[int, int] | None:
+        """Return the next piece, or None where nothing is left."""
+        with self._lock:
+            lo = self._at
+            if lo >= self._count:
+                return None
+            size = max((self._count - lo) // self._parts, self._least)
+            hi = lo + size
+            if size > self._align:  # whole rows of blocks
+                hi = -(-hi // self._align) * self._align
+            self._at = hi = min(hi, self._count)
+            return lo, hi
 
 
 def threads_to_use() -> int:
