@@ -151,31 +151,48 @@ def test_two_threads_may_launch_at_once() -> None:
     assert not failures
 
 
-def test_the_pool_covers_every_block_once() -> None:
-    pool = Pool(3)
-    for count in (1, 2, 7, 100, 12345):
-        seen = np.zeros(count, np.int64)
+class Counting:
+    """Work that notes which blocks it ran."""
 
-        def work(worker: int, lo: int, hi: int, seen: Any = seen) -> None:
-            assert 0 <= worker < 3
-            seen[lo:hi] += 1
-            time.sleep(2e-5)
+    def __init__(self, count: int, fails_at: int = -1) -> None:
+        self.seen = np.zeros(count, np.int64)
+        self.workers: set[int] = set()
+        self.fails_at = fails_at
+        self.lock = threading.Lock()
 
-        pool.run(work, count)
-        assert np.all(seen == 1)
+    def span(self, lo: int, hi: int) -> None:
+        time.sleep(5e-5)
+        self.seen[lo:hi] += 1
+
+    def take(self, worker: int, pieces: Any) -> None:
+        self.workers.add(worker)
+        while True:
+            with self.lock:
+                number = int(pieces.counter[0])
+                pieces.counter[0] += 1
+            if number >= pieces.number:
+                return
+            self.span(*pieces.edges[number : number + 2])
+            if pieces.edges[number] <= self.fails_at < pieces.edges[number + 1]:
+                raise ValueError("a piece failed")
 
 
-def test_a_failure_in_a_worker_reaches_the_caller() -> None:
+@pytest.mark.parametrize("align", [1, 10])
+@pytest.mark.parametrize("count", [1, 2, 7, 100, 12345])
+def test_the_pool_covers_every_block_once(count: int, align: int) -> None:
+    pool, work = Pool(3), Counting(count)
+    pool.run(work, count, align)
+    assert np.all(work.seen == 1)
+    assert count < 100 or work.workers == {0, 1, 2}
+
+
+def test_a_failure_in_a_thread_reaches_the_caller() -> None:
     pool = Pool(2)
-
-    def work(worker: int, lo: int, hi: int) -> None:
-        time.sleep(1e-4)
-        if hi == 1000:
-            raise ValueError("the last chunk")
-
-    with pytest.raises(ValueError, match="the last chunk"):
-        pool.run(work, 1000)
-    pool.run(lambda worker, lo, hi: time.sleep(1e-4), 1000)
+    with pytest.raises(ValueError, match="a piece failed"):
+        pool.run(Counting(1000, fails_at=900), 1000)
+    again = Counting(1000)
+    pool.run(again, 1000)
+    assert np.all(again.seen == 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

@@ -13,7 +13,7 @@ from workshop.dtype import DType
 from workshop.errors import KernelFault, LaunchError
 from workshop.gpu import ir
 from workshop.gpu.cpu.build import Compiled, compiled
-from workshop.gpu.cpu.pool import Pool, threads_to_use
+from workshop.gpu.cpu.pool import Pieces, Pool, threads_to_use
 from workshop.gpu.faults import barrier_error, bounds_error, printed
 from workshop.gpu.launch import PRINT_LIMIT, HostArray, Launch, Printed, unlinear
 
@@ -68,6 +68,30 @@ class Workspace:
         self.records_address = _address(np.frombuffer(self.records, np.uint8))
 
 
+class Span:
+    """Blocks of one launch, ready to be called."""
+
+    __slots__ = ("_cancel", "_code", "_prints", "_space")
+
+    def __init__(self, code: Compiled, space: Workspace, cancel: int, prints: int) -> None:
+        self._code, self._space, self._cancel, self._prints = code, space, cancel, prints
+
+    def span(self, lo: int, hi: int) -> None:
+        """Run blocks lo..hi."""
+        self._code.run(lo, hi, *self._rest(0))
+
+    def take(self, worker: int, pieces: Pieces) -> None:
+        """Run pieces until none is left."""
+        edges, counter = _address(pieces.edges), _address(pieces.counter)
+        self._code.share(edges, counter, pieces.number, *self._rest(worker))
+
+    def _rest(self, worker: int) -> tuple[int, int, int, int, int]:
+        space = self._space
+        record = space.records_address + worker * len(NOTHING_WRONG)
+        scratch = space.scratch_address + worker * self._code.scratch
+        return space.arguments_address, record, self._cancel, scratch, self._prints
+
+
 class Prepared:
     """One compiled kernel and how to call it."""
 
@@ -100,16 +124,11 @@ class Prepared:
 
     def _call(self, space: Workspace, cancel: int, prints: Array, pool: Pool, size: tuple[int, int]) -> None:
         count, row = size
-        run, args, page = self.code.run, space.arguments_address, _address(prints)
-        records, room, scratch = space.records_address, space.scratch_address, self.code.scratch
+        span = Span(self.code, space, cancel, _address(prints))
         if count == 1 or self.prints:  # printed lines keep the order of blocks
-            run(0, count, args, records, cancel, room, page)
-            return
-
-        def work(worker: int, lo: int, hi: int) -> None:
-            run(lo, hi, args, records + worker * len(NOTHING_WRONG), cancel, room + worker * scratch, page)
-
-        pool.run(work, count, row)
+            span.span(0, count)
+        else:
+            pool.run(span, count, row)
 
     def _values(self, launch: Launch) -> list[Any]:
         values: list[Any] = [*launch.grid]

@@ -67,12 +67,36 @@ done:
 
 _lock = threading.Lock()  # LLVM's global context is one thread's at a time
 
+# Threads of a launch take pieces of its blocks until none is left; see pool.Pieces.
+SHARE = """
+define void @launch_shared(ptr %edges, ptr %counter, i64 %number, ptr %args, ptr %record, ptr %cancel,
+                           ptr %scratch, ptr %prints) nounwind {
+entry:
+  br label %next
+next:
+  %piece = atomicrmw add ptr %counter, i64 1 monotonic
+  %left = icmp slt i64 %piece, %number
+  br i1 %left, label %run, label %done
+run:
+  %from = getelementptr i64, ptr %edges, i64 %piece
+  %to = getelementptr i64, ptr %from, i64 1
+  %lo = load i64, ptr %from
+  %hi = load i64, ptr %to
+  call void @launch_range(i64 %lo, i64 %hi, ptr %args, ptr %record, ptr %cancel,
+                          ptr %scratch, ptr %prints) noinline
+  br label %next
+done:
+  ret void
+}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
     """Machine code of one specialisation and what its numbers mean."""
 
     run: Any  # (lo, hi, args, record, cancel, scratch, prints), integers; ctypes lets go of the GIL
+    share: Any  # (edges, counter, number, then as above from args)
     sites: list[Site]
     scratch: int
     print_width: int
@@ -91,7 +115,7 @@ class Writing:
             "args", "record", "cancel", "scratch", "prints"
         ))  # fmt: skip
         head = f"define void @launch_range(i64 %lo, i64 %hi, {pointers}) #0 {{\nentry:"
-        lines = [head, *t.head, *t.lines, "  ret void", "}", FAULT, *t.declared.values()]
+        lines = [head, *t.head, *t.lines, "  ret void", "}", FAULT, SHARE, *t.declared.values()]
         self.text = "\n".join([*lines, f"attributes #0 = {{ {ATTRIBUTES} }}", *t.metadata, ""])
 
 
@@ -105,10 +129,9 @@ def compiled(function: ir.Function) -> Compiled:
         if code is None:
             code = _machine().emit_object(optimised(writing.text))
             _write(path, code)
-        address = _load(code)
-    kind = ctypes.CFUNCTYPE(None, *([ctypes.c_int64] * 7))
+        run, share = _load(code)
     frame = writing.frame
-    return Compiled(kind(address), frame.sites, frame.scratch, frame.print_width)
+    return Compiled(_function(run, 7), _function(share, 8), frame.sites, frame.scratch, frame.print_width)
 
 
 def optimised(text: str) -> Any:
@@ -172,16 +195,20 @@ def _environment() -> str:
     return f"{target} {cpu} {hashlib.sha256(ours).hexdigest()}"
 
 
-def _load(code: bytes) -> int:
-    """Load machine code for good (kernels are few and small) and return where it starts."""
+def _function(address: int, arguments: int) -> Any:
+    return ctypes.CFUNCTYPE(None, *([ctypes.c_int64] * arguments))(address)
+
+
+def _load(code: bytes) -> tuple[int, int]:
+    """Load machine code for good (kernels are few and small) and return where its functions start."""
     import llvmlite.binding as binding
 
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), _machine_for_engine())
     engine.add_object_file(binding.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
-    address: int = engine.get_function_address("launch_range")
+    run, share = (engine.get_function_address(f"launch_{name}") for name in ("range", "shared"))
     engine.detach()
-    return address
+    return run, share
 
 
 def _machine_for_engine() -> Any:

@@ -1,4 +1,4 @@
-"""Our own pool of sleeping threads: code runs outside the GIL, chunks are taken as threads become free.
+"""Our own pool of sleeping threads: code runs outside the GIL, pieces are taken as threads become free.
 
 A launch that finds the pool busy, or that comes from one of its threads, runs in its caller alone, so
 two launches at once are slow and never stuck. A forked child starts with no threads and makes its own.
@@ -6,20 +6,31 @@ two launches at once are slow and never stuck. A forked child starts with no thr
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-Work = Callable[[int, int, int], None]  # (worker, lo, hi)
-SMALL_S = (
-    100e-6  # work expected to be shorter than this stays in the caller: waking threads costs about as much
-)
-MOST_CHUNKS = 32  # a thread's share is never cut finer
+import numpy as np
+
+SMALL_S = 100e-6  # shorter work stays in the caller: waking threads costs about as much
+MOST_PIECES = 32  # a thread's share is never cut finer
+
+
+class Work(Protocol):
+    """Blocks to be run by one thread or by several, numbered from 0."""
+
+    def span(self, lo: int, hi: int) -> None:
+        """Run blocks lo..hi as thread 0."""
+
+    def take(self, worker: int, pieces: Pieces) -> None:
+        """Run pieces until none is left."""
 
 
 class Pool:
-    """`run(work, count)` calls `work(worker, lo, hi)` until 0..count is covered; workers count from 0."""
+    """Runs all blocks of a launch on its threads and the caller's."""
 
     def __init__(self, size: int) -> None:
         self.size = max(size, 1)
@@ -34,17 +45,18 @@ class Pool:
         self._gates: list[threading.Lock] = []  # open: there is work
         self._ends: list[threading.Lock] = []  # open: it is done
         self._job: Callable[[int], None] | None = None
+        self._apart_from = -1
 
     def run(self, work: Work, count: int, align: int = 1) -> None:
-        """Cover 0..count; chunks end at multiples of `align` where they can."""
+        """Run blocks 0..count; pieces end at multiples of `align` where they can."""
         if count <= 1 or self.size == 1 or getattr(self._inside, "yes", False):
-            work(0, 0, count)
+            work.span(0, count)
             return
         first = self._probe(work, count, align)
         if first >= count:
             return
         if not self._busy.acquire(blocking=False):
-            work(0, first, count)
+            work.span(first, count)
             return
         try:
             self._share(work, first, count, align)
@@ -54,13 +66,13 @@ class Pool:
     def _probe(self, work: Work, count: int, align: int) -> int:
         """Run growing pieces in the caller until it is clear whether the rest is worth waking threads for."""
         begin = time.perf_counter()
-        work(0, 0, 1)
+        work.span(0, 1)
         at, step = 1, 4
         if time.perf_counter() - begin < SMALL_S / count / 4:
             return self._finish(work, at, count)
         while at < count:
             end = min(at + step, count)
-            work(0, at, end)
+            work.span(at, end)
             at = end
             spent = time.perf_counter() - begin
             if spent > SMALL_S / 10:
@@ -70,22 +82,22 @@ class Pool:
 
     @staticmethod
     def _finish(work: Work, at: int, count: int) -> int:
-        work(0, at, count)
+        work.span(at, count)
         return count
 
     def _share(self, work: Work, first: int, count: int, align: int) -> None:
         self._start()
-        chunks = Chunks(first, count, self.size, align)
+        pieces = Pieces(first, count, self.size, align)
         failures: list[BaseException] = []
 
         def job(worker: int) -> None:
             try:
-                while (chunk := chunks.take()) is not None:
-                    work(worker, *chunk)
+                work.take(worker, pieces)
             except BaseException as problem:  # handed to the caller below
                 failures.append(problem)
 
         self._job = job
+        self._keep_apart()
         for gate in self._gates:
             gate.release()
         job(0)
@@ -109,6 +121,19 @@ class Pool:
             self._threads.append(thread)
             thread.start()
 
+    def _keep_apart(self) -> None:
+        """Keep the threads off the caller's CPU, where a busy Linux would wake them to run in turns."""
+        if not hasattr(os, "sched_setaffinity"):
+            return
+        here = _current_cpu()
+        if here == self._apart_from:
+            return
+        self._apart_from = here
+        others = os.sched_getaffinity(0) - {here}
+        for thread in self._threads:
+            if others and thread.native_id is not None:
+                os.sched_setaffinity(thread.native_id, others)
+
     def _serve(self, number: int, gate: threading.Lock, end: threading.Lock) -> None:
         self._inside.yes = True
         while True:
@@ -118,27 +143,33 @@ class Pool:
             end.release()
 
 
-class Chunks:
-    """Hands out what is left in shrinking pieces, so that all threads end together."""
+def _current_cpu() -> int:
+    """Return the number of the CPU this thread runs on (Linux)."""
+    try:
+        return int(ctypes.CDLL(None).sched_getcpu())
+    except AttributeError:  # a C library without it
+        return -1
+
+
+class Pieces:
+    """Cuts blocks first..count into shrinking pieces, so that all threads end together.
+
+    Threads take piece number `counter`++ and run blocks edges[n]..edges[n + 1], outside the GIL: a thread
+    that the system stops while it holds the GIL would stop all others.
+    """
 
     def __init__(self, first: int, count: int, workers: int, align: int) -> None:
-        self._lock = threading.Lock()
-        self._at, self._count, self._align = first, count, align
-        self._parts = 4 * workers
-        self._least = max((count - first) // (MOST_CHUNKS * workers), 1)
-
-    def take(self) -> tuple[int, int] | None:
-        """Return the next piece, or None where nothing is left."""
-        with self._lock:
-            lo = self._at
-            if lo >= self._count:
-                return None
-            size = max((self._count - lo) // self._parts, self._least)
-            hi = lo + size
-            if size > self._align:  # whole rows of blocks
-                hi = -(-hi // self._align) * self._align
-            self._at = hi = min(hi, self._count)
-            return lo, hi
+        least = max((count - first) // (MOST_PIECES * workers), 1)
+        edges = [first]
+        while edges[-1] < count:
+            size = max((count - edges[-1]) // (4 * workers), least)
+            end = edges[-1] + size
+            if size > align:  # whole rows of blocks
+                end = -(-end // align) * align
+            edges.append(min(end, count))
+        self.edges = np.array(edges, np.int64)
+        self.counter = np.zeros(1, np.int64)
+        self.number = len(edges) - 1
 
 
 def threads_to_use() -> int:
