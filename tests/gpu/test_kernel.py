@@ -206,3 +206,135 @@ def test_ir__is_the_same_text_each_time(ctx):
     assert "out[i] = " in scale.ir()
     with pytest.raises(LaunchError, match="launch it once first"):
         make_scale().ir()
+
+
+# -- what a launch reads from outside: never yesterday's value
+
+
+@kernel
+def apply_two(out, *, first, second):
+    out[thread_idx.x] = first(thread_idx.x) - second(thread_idx.x)
+
+
+def times(factor):
+    return lambda x: x * factor
+
+
+def times_default(factor):
+    return lambda x, factor=factor: x * factor
+
+
+def launched(ctx, function, size=3, **parameters):
+    out = buffer(ctx, [0] * size)
+    ctx.enqueue_function(function, out, grid_dim=1, block_dim=size, **parameters)
+    return out.to_numpy().tolist()
+
+
+def test_plain_function__a_new_closure_has_its_own_values(ctx):
+    def make(value):
+        def store(out):
+            out[thread_idx.x] = value
+
+        return store
+
+    assert [launched(ctx, make(v))[0] for v in (2, 7, 2)] == [2, 7, 2]
+
+
+def test_plain_function__a_new_default_is_read(ctx):
+    def make(value):
+        def store(out, *, value=value):
+            out[thread_idx.x] = value
+
+        return store
+
+    assert [launched(ctx, make(v))[0] for v in (2, 7)] == [2, 7]
+
+
+@pytest.mark.parametrize("make", [times, times_default])
+def test_parameters__two_closures_of_one_function_stay_apart(ctx, make):
+    assert launched(ctx, apply_two, first=make(10), second=make(1)) == [0, 9, 18]
+    assert launched(ctx, apply_two, first=make(1), second=make(10)) == [0, -9, -18]
+    assert launched(ctx, apply_two, first=make(5), second=make(5)) == [0, 0, 0]
+
+
+def test_closures__two_arrays_of_one_name(ctx):
+    def reader(values):
+        a = buffer(ctx, values)
+        return lambda i: a[i]
+
+    def other_reader(values):
+        a = buffer(ctx, values)
+        return lambda i: a[i] + 0
+
+    for second in (reader, other_reader):
+        found = launched(ctx, apply_two, first=reader([9, 8, 7]), second=second([1, 2, 3]))
+        assert found == [8, 6, 4]
+        found = launched(ctx, apply_two, first=reader([1, 2, 3]), second=second([9, 8, 7]))
+        assert found == [-8, -6, -4]
+
+
+def test_closure_over_an_array__a_local_of_the_kernel_has_its_name(ctx):
+    a = buffer(ctx, [5, 6, 7])
+
+    def reader(i):
+        return a[i]
+
+    def local_a(out, *, fn):
+        a = thread_idx.x * 2.5
+        out[thread_idx.x] = a + fn(thread_idx.x)
+
+    for api in ("checked", "cpu"):
+        here = DeviceContext(api=api)
+        a = buffer(here, [5, 6, 7])
+        assert launched(here, local_a, fn=reader) == [5, 8.5, 12]
+
+
+class Settings:
+    scale = 3
+
+
+def scaled(n):
+    return n * SCALE
+
+
+def test_attribute_of_an_object__changed_between_launches_takes_effect(ctx, monkeypatch):
+    def store(out):
+        out[thread_idx.x] = Settings.scale
+
+    assert launched(ctx, store)[0] == 3
+    monkeypatch.setattr(Settings, "scale", 9)
+    assert launched(ctx, store)[0] == 9
+
+
+def test_function_run_while_compiling__reads_its_globals_anew(ctx, monkeypatch):
+    @kernel
+    def store(out):
+        out[thread_idx.x] = scaled(5)
+
+    monkeypatch.setitem(globals(), "SCALE", 1000)
+    assert launched(ctx, store)[0] == 5000
+    monkeypatch.setitem(globals(), "SCALE", int("1000"))
+    assert launched(ctx, store)[0] == 5000
+    assert store.specializations == 1
+    monkeypatch.setitem(globals(), "SCALE", 3)
+    assert launched(ctx, store)[0] == 15
+
+
+def test_arguments__may_have_defaults(ctx):
+    def store(out, value=2, more=3):
+        out[thread_idx.x] = value * 10 + more
+
+    out = buffer(ctx, [0])
+    for given, expected in (((), 23), ((5,), 53), ((5, 6), 56)):
+        ctx.enqueue_function(store, out, *given, grid_dim=1, block_dim=1)
+        assert out.to_numpy()[0] == expected
+
+
+STEP = np.uint8(250)
+
+
+def test_numpy_scalar_from_outside__keeps_its_dtype(ctx):
+    def store(out):
+        out[thread_idx.x] = STEP + DType.uint8(10)
+
+    assert launched(ctx, store)[0] == 4

@@ -295,6 +295,14 @@ def test_floor_division__floors_as_python(apply, dtype):
     np.testing.assert_array_equal(r, (a % b).astype(dtype))
 
 
+def test_floor_division__by_infinity(apply):
+    a = np.array([1, -1, 1, -1, 0], np.float32)
+    b = np.array([math.inf, math.inf, -math.inf, -math.inf, math.inf], np.float32)
+    q, r, *_ = apply(integer_division, a, a, a, b, block=5)
+    np.testing.assert_array_equal(q, [0, -1, -1, 0, 0])
+    np.testing.assert_array_equal(r, [1, math.inf, -math.inf, -1, 0])
+
+
 @kernel
 def wraps(out):
     i = thread_idx.x

@@ -13,6 +13,8 @@ from workshop.gpu import AddressSpace, barrier, sqrt, stack_allocation, static_r
 from workshop.gpu.host import DeviceContext
 
 table = [1, 2, 3]
+constants = {"one": 1}
+host_array = np.ones(3)
 CATALOGUE = []
 
 
@@ -102,6 +104,21 @@ def list_literal(out, a):
 @wrong(KernelTypeError, "cannot be given to|must be a number in a kernel, not list")
 def global_list(out, a):
     out[0] = table + a[0]  #!
+
+
+@wrong(KernelTypeError, "table is a list, .* device buffer")
+def element_of_a_list(out, a):
+    out[0] = table[1]  #!
+
+
+@wrong(KernelTypeError, "constants is a dict, .* device buffer")
+def element_of_a_dict(out, a):
+    out[0] = constants["one"]  #!
+
+
+@wrong(KernelTypeError, "host_array is a ndarray, .* device buffer")
+def element_of_a_numpy_array(out, a):
+    out[0] = host_array[thread_idx.x]  #!
 
 
 @wrong(KernelSyntaxError, "slices are not")

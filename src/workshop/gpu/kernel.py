@@ -6,9 +6,11 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass
-from types import CodeType, FunctionType
+from dataclasses import dataclass, field, is_dataclass, replace
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Generic, NoReturn, ParamSpec
+
+import numpy as np
 
 from workshop.dtype import DType
 from workshop.errors import KernelSyntaxError, KernelTypeError, LaunchError, Loc, caller_loc
@@ -69,7 +71,7 @@ class Specialization:
     def holds(self, functions: dict[CodeType, Any], array_type_of: ArrayTypeOf) -> bool:
         """Say whether every outside name is still worth what it was."""
         for dependency in self.dependencies:
-            if dependency.read(functions) is not dependency.value:
+            if not _same(dependency.read(functions), dependency.value):
                 return False
         return all(array_type_of(read(functions)) is kind for read, kind in self.captures)
 
@@ -94,7 +96,6 @@ class Kernel(Generic[P]):
         arguments = self.syntax.tree.args
         self.arguments = tuple(a.arg for a in [*arguments.posonlyargs, *arguments.args])
         self._variadic = arguments.vararg or arguments.kwarg
-        self._defaults = function.__kwdefaults__ or {}
         self.parameters = tuple(a.arg for a in arguments.kwonlyargs)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> NoReturn:
@@ -127,12 +128,11 @@ class Kernel(Generic[P]):
         Also returns the functions of this launch by their code, from which captured arrays are read.
         """
         function = function or self.__wrapped__
-        given = {**self._defaults, **parameters} if self._defaults else parameters
-        functions: dict[CodeType, Any] = {function.__code__: function}
-        key: list[Any] = [types, block, warp_size]
-        for name in self.parameters:
-            value = given.get(name, MISSING)
-            key.append(_parameter_key(value, functions))
+        defaults = function.__kwdefaults__
+        given = {**defaults, **parameters} if defaults else parameters
+        static = {name: _unwrapped(given.get(name, MISSING)) for name in self.parameters}
+        functions = _by_code([function, *static.values()])
+        key: list[Any] = [types, block, warp_size, *(_parameter_key(v, functions) for v in static.values())]
         try:
             known = self._specializations.setdefault(tuple(key), [])
         except TypeError:
@@ -143,16 +143,17 @@ class Kernel(Generic[P]):
                 self.last = found
                 return found, functions
         self._refuse(types, given)
-        made = self._lower(types, given, block, warp_size, array_type_of)
-        made.keep.append(functions)
+        made = self._lower(function, types, static, block, warp_size, array_type_of)
+        made.keep += [functions, static]
         known.append(made)
         self.last = made
         return made, functions
 
     def _lower(
         self,
+        function: FunctionType,
         types: tuple[ArgumentType, ...],
-        parameters: Mapping[str, Any],
+        static: Mapping[str, Any],
         block: Dim3,
         warp_size: int,
         array_type_of: ArrayTypeOf,
@@ -171,18 +172,18 @@ class Kernel(Generic[P]):
             kind.memory(name, loc) if isinstance(kind, ArrayType) else ir.Scalar(name, kind)
             for name, kind in zip(self.arguments, types, strict=True)
         )
-        static = {name: _unwrapped(parameters[name]) for name in self.parameters}
-        function, dependencies = lower(self.syntax, params, static, block, warp_size, captured)
-        verify.verify(function)
-        shared = [m for m in function.memories if m.space == "shared"]
+        syntax = replace(self.syntax, function=function)  # maybe a new closure over other values
+        lowered, dependencies = lower(syntax, params, static, block, warp_size, captured)
+        verify.verify(lowered)
+        shared = [m for m in lowered.memories if m.space == "shared"]
         return Specialization(
-            function,
-            hashlib.sha256(printer.text(function).encode()).hexdigest(),
+            lowered,
+            hashlib.sha256(printer.text(lowered).encode()).hexdigest(),
             dependencies,
             captures,
             sum(math.prod(e or 0 for e in m.shape) * m.dtype.size_in_bytes for m in shared),
-            any(isinstance(node, ir.While) for node in ir.walk(function.body)),
-            _stored(function),
+            any(isinstance(node, ir.While) for node in ir.walk(lowered.body)),
+            _stored(lowered),
         )
 
     def _refuse(self, types: tuple[ArgumentType, ...], parameters: Mapping[str, Any]) -> None:
@@ -305,11 +306,30 @@ def _unwrapped(value: Any) -> Any:
     return value.__wrapped__ if isinstance(value, Kernel) else value
 
 
+def _by_code(values: list[Any]) -> dict[CodeType, Any]:
+    """Map code to its function; closures of one code that meet in one launch are left out."""
+    functions = [v for v in values if isinstance(v, FunctionType)]
+    found = {f.__code__: f for f in functions}
+    twins = {f.__code__ for f in functions if found[f.__code__] is not f}
+    return {code: f for code, f in found.items() if code not in twins}
+
+
+def _same(now: Any, before: Any) -> bool:
+    """Say whether an outside name is worth what it was; equal numbers are one."""
+    if now is before:
+        return True
+    if type(now) is not type(before):
+        return False
+    if isinstance(now, (int, float, str, np.generic)):
+        return repr(now) == repr(before)  # tells 0.0 from -0.0
+    return isinstance(now, MethodType) and bool(now == before)
+
+
 def _parameter_key(value: Any, functions: dict[CodeType, Any]) -> Any:
-    value = _unwrapped(value)
     if isinstance(value, FunctionType):
-        functions[value.__code__] = value
-        return id(value.__code__)
+        defaults = (*(value.__defaults__ or ()), *(value.__kwdefaults__ or {}).values())
+        known = value.__code__ if value.__code__ in functions else value
+        return id(known), *((type(d), repr(d)) if isinstance(d, (int, float)) else id(d) for d in defaults)
     if isinstance(value, float):
         return float, value.hex()
     return type(value), value

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import enum
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from workshop.dtype import DType
 from workshop.gpu import intrinsics, ir
@@ -12,7 +15,7 @@ from workshop.gpu.frontend import structs
 from workshop.gpu.frontend.dispatch import Method, describe, index, lowers, operands, value
 from workshop.gpu.frontend.expressions import arithmetic
 from workshop.gpu.frontend.scope import MISSING, Scope
-from workshop.gpu.frontend.values import Struct, Value, is_runtime
+from workshop.gpu.frontend.values import Struct, Value, from_outside, is_runtime
 
 
 @lowers(ast.Attribute)
@@ -30,8 +33,16 @@ def _attribute(scope: Scope, node: ast.Attribute) -> Value:
     if isinstance(owner, (ModuleType, DType, type)) or not callable(owner):
         found = getattr(owner, node.attr, MISSING)
         if found is not MISSING:
-            return found
+            if not _frozen(owner):
+                scope.depend_on_attribute(owner, node.attr, found)
+            return from_outside(found, loc)
     scope.type(node, f"{describe(owner)} has no attribute .{node.attr} ({loc.source.strip()})")
+
+
+def _frozen(owner: Any) -> bool:
+    """True for what cannot change between two launches."""
+    parameters = getattr(type(owner), "__dataclass_params__", None)
+    return isinstance(owner, enum.Enum) or bool(parameters and parameters.frozen)
 
 
 def _coordinate(scope: Scope, node: ast.Attribute, owner: intrinsics.Index3) -> Value:
@@ -113,6 +124,11 @@ def coordinates(
     return tuple(index(scope, at, item) for item in found)
 
 
+def _from_outside(scope: Scope, node: ast.expr) -> bool:
+    """True for a global, a closed-over name or an attribute: what may change before the next launch."""
+    return isinstance(node, ast.Attribute) or (isinstance(node, ast.Name) and scope.webs.name(node) is None)
+
+
 @lowers(ast.Subscript)
 def _subscript(scope: Scope, node: ast.Subscript) -> Value:
     owner = value(scope, node.value)
@@ -120,6 +136,12 @@ def _subscript(scope: Scope, node: ast.Subscript) -> Value:
         return ir.Load(owner.dtype, scope.loc(node), owner, indices(scope, node, owner))
     if is_runtime(owner):
         scope.type(node, "a number cannot be indexed")
+    if isinstance(owner, (list, dict, set, np.ndarray)) and _from_outside(scope, node.value):
+        scope.type(
+            node,
+            f"{ast.unparse(node.value)} is a {type(owner).__name__}, which a kernel cannot read: pass its "
+            "elements in a device buffer, or make it a tuple to have them as constants",
+        )
     position = value(scope, node.slice)
     if is_runtime(position):
         scope.type(node, f"{describe(owner)} exists while compiling only; its index must too")

@@ -114,8 +114,10 @@ def _at_compile_time(
                    f"{name}() is not in the kernel language{hint}")  # fmt: skip
     if not isinstance(function, (FunctionType, BuiltinFunctionType, type)):
         scope.type(node, f"{describe(function)} cannot be called while compiling")
+    if isinstance(function, FunctionType):
+        scope.depend_on_names(function)
     try:
-        return lifted(scope, node, function(*arguments, **keywords))
+        return lifted(scope, node, values.from_outside(function(*arguments, **keywords), scope.loc(node)))
     except WorkshopError:
         raise
     except Exception as problem:

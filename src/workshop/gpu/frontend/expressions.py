@@ -59,9 +59,7 @@ def arithmetic(scope: Scope, node: Any, kind: type, left: Value, right: Value) -
         return keep_weak(result, left, right)
 
 
-def _operating_dtype(
-    scope: Scope, node: ast.AST, kind: type, sign: str, left: Value, right: Value
-) -> DType:
+def _operating_dtype(scope: Scope, node: ast.AST, kind: type, sign: str, left: Value, right: Value) -> DType:
     if kind in (ast.LShift, ast.RShift):
         both = [values.strong(v, scope.loc(node)).dtype for v in (left, right)]
         if any(d.is_float() for d in both):
@@ -122,7 +120,7 @@ def _constant(scope: Scope, node: ast.Constant) -> Value:
 
 @lowers(ast.Name)
 def _name(scope: Scope, node: ast.Name) -> Value:
-    return structs.lifted(scope, node, scope.name(node))
+    return structs.lifted(scope, node, values.from_outside(scope.name(node), scope.loc(node)))
 
 
 @lowers(ast.Tuple)

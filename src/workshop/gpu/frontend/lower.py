@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from types import CodeType
 from typing import Any
 
 from workshop.dtype import DType
@@ -16,7 +15,7 @@ from workshop.gpu.frontend.scope import MISSING, Dependency, Reader, Scope, Unit
 from workshop.gpu.frontend.source import Source
 
 PASSES = 40
-Capture = Callable[[str, Any, Reader], Any]
+Capture = Callable[[str, Any, Reader], Any]  # the name, the value, how to read it at each launch
 
 
 def lower(
@@ -34,16 +33,16 @@ def lower(
     """
     float64 = any(isinstance(p, ir.Memory) and p.dtype is DType.float64 for p in params)
     unit = Unit(block, warp_size, DType.float64 if float64 else DType.float32)
-    captured: dict[tuple[CodeType, str], ir.Memory] = {}
+    captured: dict[tuple[Callable[..., Any], str], ir.Memory] = {}
 
-    def once(name: str, code: CodeType, value: Any, read: Reader) -> Any:
+    def once(name: str, function: Callable[..., Any], value: Any, read: Reader) -> Any:
         """Make a function's array an argument, under a name of its own: others may use the same one."""
-        known = captured.get((code, name))
+        known = captured.get((function, name))
         if known is not None:
             return known
         memory = MISSING if capture is None else capture(name, value, read)
         if isinstance(memory, ir.Memory):
-            memory = captured[code, name] = replace(memory, name=unit.unique(name))
+            memory = captured[function, name] = replace(memory, name=unit.unique(name))
         return memory
 
     unit.capture = once

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import CodeType
+from types import FunctionType
 from typing import Any, NoReturn
 
 from workshop.dtype import DType
@@ -46,7 +46,7 @@ class Unit:
     frozen: bool = False
     allocations: list[ir.Stmt] = field(default_factory=list)
     dependencies: dict[Any, Dependency] = field(default_factory=dict)
-    capture: Callable[[str, CodeType, Any, Reader], Any] = lambda name, code, value, read: MISSING
+    capture: Callable[[str, Any, Any, Reader], Any] = lambda name, function, value, read: MISSING
     inlining: list[Any] = field(default_factory=list)
     nesting: int = 0
     shapes: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -295,11 +295,32 @@ class Scope:
         value = read({})
         if value is MISSING:
             self.syntax(node, f"{name} has no value yet where this kernel is launched")
-        captured = self.unit.capture(name, code, value, read)
+        key = id(function), name
+        captured = self.unit.capture(name, function, value, read)
         if captured is not MISSING:
             return captured
-        self.unit.dependencies[id(code), name] = Dependency(read, value)
+        self.unit.dependencies[key] = Dependency(read, value)
         return value
+
+    def depend_on_attribute(self, owner: Any, name: str, value: Any) -> None:
+        """Remember that the kernel depends on `owner.name`: of a module, a class, a settings object."""
+        self.unit.dependencies[id(owner), name] = Dependency(
+            functools.partial(_attribute, owner, name), value
+        )
+
+    def depend_on_names(self, function: FunctionType) -> None:
+        """Remember what a function that runs while compiling reads from outside, through its calls too."""
+        namespace = function.__globals__
+        for name in function.__code__.co_names:
+            key = id(namespace), name
+            if name in namespace and key not in self.unit.dependencies:
+                read, value = functools.partial(_global, namespace, name), namespace[name]
+                self.unit.dependencies[key] = Dependency(read, value)
+                if isinstance(value, FunctionType):
+                    self.depend_on_names(value)
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
+            read = functools.partial(_held, cell)
+            self.unit.dependencies[id(cell), name] = Dependency(read, _cell(cell))
 
 
 def _described(shape: tuple[Any, ...]) -> str:
@@ -311,6 +332,14 @@ def _described(shape: tuple[Any, ...]) -> str:
 
 def _global(namespace: dict[str, Any], name: str, functions: dict[Any, Any]) -> Any:
     return namespace.get(name, MISSING)
+
+
+def _attribute(owner: Any, name: str, functions: dict[Any, Any]) -> Any:
+    return getattr(owner, name, MISSING)
+
+
+def _held(cell: Any, functions: dict[Any, Any]) -> Any:
+    return _cell(cell)
 
 
 def _cell(cell: Any) -> Any:

@@ -42,6 +42,18 @@ class TypeProblem(Exception):
     """Two dtypes that do not meet; the caller knows the place."""
 
 
+def from_outside(value: Value, loc: Loc) -> Value:
+    """Turn a numpy scalar into a constant of its dtype; other values pass."""
+    if not isinstance(value, np.generic):
+        return value
+    try:
+        dtype = DType.from_numpy(value.dtype)
+    except TypeError:
+        return value
+    number = float(value) if dtype.is_float() else value.item()
+    return ir.Constant(dtype, loc, number)
+
+
 def is_number(value: Value) -> bool:
     """True for a compile-time bool, int or float."""
     return isinstance(value, (bool, int, float))

@@ -34,7 +34,7 @@ def _after_cell(result: Any) -> None:
             continue
         try:
             context.synchronize()
-        except WorkshopError:
+        except (WorkshopError, KeyboardInterrupt):
             shell.showtraceback()
 
 

@@ -166,6 +166,8 @@ class DeviceContext:
     ) -> None:
         grid, block = dim3(grid_dim, "grid_dim"), dim3(block_dim, "block_dim")
         kernel, at_hand = kernel_of(function)
+        if len(arguments) < len(kernel.arguments) and at_hand.__defaults__:
+            arguments += at_hand.__defaults__[len(arguments) - len(kernel.arguments) :]
         self._check(kernel.__name__, grid, block, 0)
         types, values, read_only = self._binder.bind(kernel, arguments)
         made, functions = kernel.specialize(
