@@ -338,3 +338,32 @@ def test_numpy_scalar_from_outside__keeps_its_dtype(ctx):
         out[thread_idx.x] = STEP + DType.uint8(10)
 
     assert launched(ctx, store)[0] == 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+    factor: float
+
+
+def test_parameter__fields_that_are_equal_but_of_other_types_differ(ctx):
+    def store(out, *, scale):
+        out[thread_idx.x] = (2**24 + 1 + thread_idx.x) * scale.factor - 2**24
+
+    found = [launched(ctx, store, size=1, scale=Scale(f))[0] for f in (1, 1.0, True)]
+    assert found == [1, 0, 1]  # float32 has no 2**24 + 1
+
+
+class Holder:
+    def method(self, out):
+        out[thread_idx.x] = 1
+
+
+async def coroutine(out):
+    out[thread_idx.x] = 1
+
+
+def test_launch__of_methods_and_coroutines_is_refused(ctx):
+    with pytest.raises(LaunchError, match="not method method; write `def k"):
+        launched(ctx, Holder().method)
+    with pytest.raises(KernelSyntaxError, match="async def coroutine.* write `def`"):
+        launched(ctx, coroutine)

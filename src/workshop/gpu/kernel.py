@@ -6,7 +6,7 @@ import functools
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from types import CodeType, FunctionType, MethodType
 from typing import Any, Generic, NoReturn, ParamSpec
 
@@ -288,7 +288,11 @@ def kernel_of(function: Any) -> tuple[Kernel[...], FunctionType]:
         return function, function.__wrapped__
     if not isinstance(function, FunctionType):
         shown = getattr(function, "__name__", repr(function))
-        raise LaunchError(f"a launch takes a kernel or a Python function, not {shown}", caller_loc())
+        raise LaunchError(
+            f"a launch takes a kernel or a Python function, not {type(function).__name__} {shown}; "
+            "write `def k(out, ...):` and launch k by its name",
+            caller_loc(),
+        )
     code = function.__code__
     known = _plain.get(id(code))
     if known is None:
@@ -332,6 +336,10 @@ def _parameter_key(value: Any, functions: dict[CodeType, Any]) -> Any:
         return id(known), *((type(d), repr(d)) if isinstance(d, (int, float)) else id(d) for d in defaults)
     if isinstance(value, float):
         return float, value.hex()
+    if isinstance(value, tuple):
+        return type(value), *(_parameter_key(v, functions) for v in value)
+    if is_dataclass(value) and not isinstance(value, Layout):  # its fields one by one: 1 == 1.0 == True
+        return type(value), *(_parameter_key(getattr(value, f.name), functions) for f in fields(value))
     return type(value), value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import inspect
 import linecache
 import os
 from collections.abc import Callable, Iterator
@@ -71,6 +72,11 @@ def capture(function: Callable[..., Any]) -> Source:
     its import.
     """
     code = function.__code__
+    if code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        raise KernelSyntaxError(
+            f"async def {function.__name__}() is not in the kernel language; write `def`",
+            Loc(code.co_filename, code.co_firstlineno),
+        )
     linecache.checkcache(code.co_filename)
     text = "".join(linecache.getlines(code.co_filename, function.__globals__))
     if not text:
