@@ -388,6 +388,21 @@ def test_min_max__return_the_other_operand_for_nan(apply):
     np.testing.assert_array_equal(out, [21, 51])
 
 
+NAN, INFINITY = math.nan, math.inf
+
+
+@kernel
+def known_extremes(out):
+    out[0] = min(NAN, 1.0) + 10 * max(2.0, NAN) + 100 * clamp(NAN, 3.0, 4.0)
+    out[1] = int(NAN)
+    out[2] = int(INFINITY) // 2**62 + int(-1.5) * 10
+
+
+def test_numbers_known_while_compiling__obey_the_same_rules(apply):
+    (out,) = apply(known_extremes, np.zeros(3, np.float64))
+    np.testing.assert_array_equal(out, [321, 0, -9])
+
+
 @kernel
 def float_argument(out, scale, flag):
     out[thread_idx.x] = (float(thread_idx.x) + scale) if flag else 0

@@ -179,6 +179,13 @@ def dynamic_shape(out, a):
     out[0] = s[0]
 
 
+@wrong(KernelTypeError, "takes 4000000000000 bytes of local memory; .* 524288")
+def too_large_local_array(out, a):
+    s = stack_allocation(10**12, DType.float32)  #!
+    s[0] = 1
+    out[0] = s[0]
+
+
 @wrong(KernelTypeError, "positive integers, not 0")
 def empty_shape(out, a):
     s = stack_allocation(0, DType.float32)  #!

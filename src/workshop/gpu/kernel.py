@@ -22,6 +22,7 @@ from workshop.gpu.launch import Dim3
 from workshop.layout import Layout
 
 P = ParamSpec("P")
+LOCAL_BYTES = 512 << 10  # CUDA C++ Programming Guide, technical specifications
 RESERVED = ("grid_dim", "block_dim", "stream")
 
 
@@ -175,6 +176,7 @@ class Kernel(Generic[P]):
         syntax = replace(self.syntax, function=function)  # maybe a new closure over other values
         lowered, dependencies = lower(syntax, params, static, block, warp_size, captured)
         verify.verify(lowered)
+        _check_locals(lowered)
         shared = [m for m in lowered.memories if m.space == "shared"]
         return Specialization(
             lowered,
@@ -298,6 +300,18 @@ def kernel_of(function: Any) -> tuple[Kernel[...], FunctionType]:
     if known is None:
         known = _plain[id(code)] = Kernel(function)
     return known, function
+
+
+def _check_locals(function: ir.Function) -> None:
+    """Refuse a local array larger than what a GPU gives one thread."""
+    for memory in function.memories:
+        size = math.prod(e or 0 for e in memory.shape) * memory.dtype.size_in_bytes
+        if memory.space == "local" and size > LOCAL_BYTES:
+            raise KernelTypeError(
+                f"{memory.name} takes {size} bytes of local memory; a GPU allows {LOCAL_BYTES} (512 KB) per "
+                "thread. Use a smaller array, or a buffer that the threads share",
+                memory.loc,
+            )
 
 
 def _stored(function: ir.Function) -> frozenset[int]:

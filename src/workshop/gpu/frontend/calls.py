@@ -291,7 +291,7 @@ def _extreme(scope: Scope, node: ast.Call, op: ir.BinaryOp, arguments: list[Valu
     for other in arguments[1:]:
         other = require_number(scope, node, other, f"an argument of {op}")
         if not is_runtime(result) and not is_runtime(other):
-            result = builtins.min(result, other) if op == "min" else builtins.max(result, other)
+            result = values.extreme(op, result, other)
             continue
         with scope.typing(node):
             dtype = values.common(result, other)
@@ -365,8 +365,10 @@ def _select(scope: Scope, node: ast.Call, arguments: list[Value]) -> Value:
 
 @word(builtins.int, least=1)
 def _int(scope: Scope, node: ast.Call, arguments: list[Value]) -> Value:
-    if values.is_number(arguments[0]):
+    if isinstance(arguments[0], int):
         return int(arguments[0])
+    if values.is_number(arguments[0]):
+        return values.saturate(arguments[0], DType.int64)
     return _cast(scope, node, DType.int64, arguments)
 
 

@@ -130,6 +130,13 @@ def constant(number: Any, dtype: DType, loc: Loc) -> ir.Constant:
     return ir.Constant(dtype, loc, saturate(float(number), dtype))
 
 
+def extreme(op: str, left: Any, right: Any) -> Any:
+    """Return the smaller (op "min") or larger number; the other one where one is NaN."""
+    if left != left or right != right:
+        return right if left != left else left
+    return min(left, right) if op == "min" else max(left, right)
+
+
 def saturate(number: float, dtype: DType) -> int:
     """Convert a float to an integer as a kernel does: truncate, saturate, NaN gives 0."""
     if number != number:
