@@ -22,6 +22,7 @@ class HostArray:
     `flat` is the whole buffer (1-D, C-contiguous, exactly its logical length); element (i, j, ...) of the
     argument is `flat[offset + i * strides[0] + j * strides[1] ...]` with strides in elements. `written`
     marks the initialised elements of `flat` (kept up to date by `checked` only); None means all of them.
+    `address` is where `flat` lies, once somebody has asked (0 before): numpy is slow to say.
     """
 
     flat: Array
@@ -29,6 +30,7 @@ class HostArray:
     strides: tuple[int, ...]
     offset: int = 0
     written: Array | None = None
+    address: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import struct
 import threading
 from collections.abc import Sequence
@@ -71,10 +72,11 @@ class Workspace:
 class Span:
     """Blocks of one launch, ready to be called."""
 
-    __slots__ = ("_cancel", "_code", "_prints", "_space")
+    __slots__ = ("_cancel", "_code", "_prints", "_space", "pace")
 
-    def __init__(self, code: Compiled, space: Workspace, cancel: int, prints: int) -> None:
+    def __init__(self, code: Compiled, space: Workspace, cancel: int, prints: int, pace: float) -> None:
         self._code, self._space, self._cancel, self._prints = code, space, cancel, prints
+        self.pace = pace
 
     def span(self, lo: int, hi: int) -> None:
         """Run blocks lo..hi."""
@@ -82,8 +84,8 @@ class Span:
 
     def take(self, worker: int, pieces: Pieces) -> None:
         """Run pieces until none is left."""
-        edges, counter = _address(pieces.edges), _address(pieces.counter)
-        self._code.share(edges, counter, pieces.number, *self._rest(worker))
+        cut = pieces.address, pieces.count, pieces.parts, pieces.least, pieces.align
+        self._code.share(*cut, *self._rest(worker))
 
     def _rest(self, worker: int) -> tuple[int, int, int, int, int]:
         space = self._space
@@ -101,34 +103,42 @@ class Prepared:
         self._packer = struct.Struct("<3q" + "".join(_format(p) for p in function.params))
         self._sizes = [p.dtype.size_in_bytes for p in function.params]
         self._free: list[Workspace] = []
+        self._clean = NOTHING_WRONG * workers
+        self._sizes_in = operator.itemgetter(*_places_of_sizes(function))  # all but the addresses
+        self._pace: tuple[Any, float] = ((), 0.0)  # seconds a block took, and at which sizes
 
     def run(self, launch: Launch, pool: Pool) -> None:
         """Run all blocks, then raise the first fault."""
         try:
             space = self._free.pop()
-            space.records[:] = NOTHING_WRONG * self.workers
         except IndexError:
             space = Workspace(self._packer.size, self.workers, self.code.scratch)
         values = self._values(launch)
         self._packer.pack_into(space.arguments, 0, *values)
         x, y, z = launch.grid
         prints = self._print_buffer()
-        self._call(space, launch.cancel.address, prints, pool, (x * y * z, x))
+        known, pace = self._pace
+        sizes = self._sizes_in(values)
+        span = Span(
+            self.code,
+            space,
+            launch.cancel.address,
+            _address(prints) if self.prints else NO_PRINTS,
+            pace if known == sizes else 0.0,
+        )
+        if x * y * z == 1 or self.prints:  # printed lines keep the order of blocks
+            span.span(0, x * y * z)
+        else:
+            pool.run(span, x * y * z, x)
+            self._pace = sizes, span.pace
         if self.prints:
             self._read_prints(launch, prints)
-        if space.records != NOTHING_WRONG * self.workers:
+        if space.records != self._clean:
             records = np.frombuffer(bytes(space.records), np.int64).reshape(self.workers, RECORD_WORDS)
+            space.records[:] = self._clean
             self._free.append(space)
             raise self._fault(launch, min(records.tolist()))
         self._free.append(space)
-
-    def _call(self, space: Workspace, cancel: int, prints: Array, pool: Pool, size: tuple[int, int]) -> None:
-        count, row = size
-        span = Span(self.code, space, cancel, _address(prints))
-        if count == 1 or self.prints:  # printed lines keep the order of blocks
-            span.span(0, count)
-        else:
-            pool.run(span, count, row)
 
     def _values(self, launch: Launch) -> list[Any]:
         values: list[Any] = [*launch.grid]
@@ -141,7 +151,9 @@ class Prepared:
             flat, shape, strides, offset = argument.flat, argument.shape, argument.strides, argument.offset
             if len(shape) != 1 or strides[0] != 1 or offset < 0 or shape[0] + offset > flat.size:
                 _check_extent(param, argument)
-            values.append(flat.__array_interface__["data"][0] + offset * sizes[n])
+            if argument.address == 0:
+                argument.address = _address(flat)
+            values.append(argument.address + offset * sizes[n])
             values += shape
             if param.layout == "strided":  # type: ignore[union-attr]
                 values += strides
@@ -189,12 +201,23 @@ def _address(array: Array) -> int:
 
 
 NOTHING = np.zeros(2, np.int64)
+NO_PRINTS = _address(NOTHING)
 
 
 def _format(param: ir.Memory | ir.Scalar) -> str:
     if isinstance(param, ir.Scalar):
         return FORMATS[param.dtype]
     return "q" * (1 + param.rank * (2 if param.layout == "strided" else 1))
+
+
+def _places_of_sizes(function: ir.Function) -> list[int]:
+    """Return which of a launch's packed values are no addresses: grid, extents, strides, scalars."""
+    places, at = [0, 1, 2], 3
+    for param in function.params:
+        length = 1 if isinstance(param, ir.Scalar) else len(_format(param))
+        places += range(at if isinstance(param, ir.Scalar) else at + 1, at + length)
+        at += length
+    return places
 
 
 def _check_extent(param: ir.Memory | ir.Scalar, argument: HostArray) -> None:

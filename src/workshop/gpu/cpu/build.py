@@ -69,19 +69,30 @@ _lock = threading.Lock()  # LLVM's global context is one thread's at a time
 
 # Threads of a launch take pieces of its blocks until none is left; see pool.Pieces.
 SHARE = """
-define void @launch_shared(ptr %edges, ptr %counter, i64 %number, ptr %args, ptr %record, ptr %cancel,
-                           ptr %scratch, ptr %prints) nounwind {
+define void @launch_shared(ptr %at, i64 %count, i64 %parts, i64 %least, i64 %align,
+                           ptr %args, ptr %record, ptr %cancel, ptr %scratch, ptr %prints) nounwind {
 entry:
   br label %next
 next:
-  %piece = atomicrmw add ptr %counter, i64 1 monotonic
-  %left = icmp slt i64 %piece, %number
-  br i1 %left, label %run, label %done
+  %lo = load atomic i64, ptr %at monotonic, align 8
+  %some = icmp slt i64 %lo, %count
+  br i1 %some, label %cut, label %done
+cut:
+  %left = sub i64 %count, %lo
+  %part = udiv i64 %left, %parts
+  %size = call i64 @llvm.smax.i64(i64 %part, i64 %least)
+  %end = add i64 %lo, %size
+  %up = add i64 %end, %align
+  %up1 = sub i64 %up, 1
+  %row = udiv i64 %up1, %align
+  %rows = mul i64 %row, %align
+  %long = icmp sgt i64 %size, %align
+  %even = select i1 %long, i64 %rows, i64 %end
+  %hi = call i64 @llvm.smin.i64(i64 %even, i64 %count)
+  %swap = cmpxchg ptr %at, i64 %lo, i64 %hi monotonic monotonic
+  %mine = extractvalue { i64, i1 } %swap, 1
+  br i1 %mine, label %run, label %next
 run:
-  %from = getelementptr i64, ptr %edges, i64 %piece
-  %to = getelementptr i64, ptr %from, i64 1
-  %lo = load i64, ptr %from
-  %hi = load i64, ptr %to
   call void @launch_range(i64 %lo, i64 %hi, ptr %args, ptr %record, ptr %cancel,
                           ptr %scratch, ptr %prints) noinline
   br label %next
@@ -96,7 +107,7 @@ class Compiled:
     """Machine code of one specialisation and what its numbers mean."""
 
     run: Any  # (lo, hi, args, record, cancel, scratch, prints), integers; ctypes lets go of the GIL
-    share: Any  # (edges, counter, number, then as above from args)
+    share: Any  # (at, count, parts, least, align, then as above from args)
     sites: list[Site]
     scratch: int
     print_width: int
@@ -111,6 +122,8 @@ class Writing:
         self.frame, self.corners = blocks.frame, blocks.corners
         t = blocks.t
         t.declared["llvm.cttz.i64"] = "declare i64 @llvm.cttz.i64(i64, i1)"
+        for name in ("llvm.smin.i64", "llvm.smax.i64"):
+            t.declared[name] = f"declare i64 @{name}(i64, i64)"
         pointers = ", ".join(f"ptr {'' if n == 'cancel' else 'noalias '}%{n}" for n in (
             "args", "record", "cancel", "scratch", "prints"
         ))  # fmt: skip
@@ -131,7 +144,7 @@ def compiled(function: ir.Function) -> Compiled:
             _write(path, code)
         run, share = _load(code)
     frame = writing.frame
-    return Compiled(_function(run, 7), _function(share, 8), frame.sites, frame.scratch, frame.print_width)
+    return Compiled(_function(run, 7), _function(share, 10), frame.sites, frame.scratch, frame.print_width)
 
 
 def optimised(text: str) -> Any:

@@ -7,20 +7,21 @@ two launches at once are slow and never stuck. A forked child starts with no thr
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
 import threading
 import time
 from collections.abc import Callable
 from typing import Protocol
 
-import numpy as np
-
-SMALL_S = 100e-6  # shorter work stays in the caller: waking threads costs about as much
+SMALL_S = 120e-6  # shorter work stays in the caller: waking threads costs about as much
 MOST_PIECES = 32  # a thread's share is never cut finer
 
 
 class Work(Protocol):
-    """Blocks to be run by one thread or by several, numbered from 0."""
+    """Blocks to be run by one thread or by several, numbered from 0; `pace` is seconds a block, 0 unknown."""
+
+    pace: float
 
     def span(self, lo: int, hi: int) -> None:
         """Run blocks lo..hi as thread 0."""
@@ -49,41 +50,41 @@ class Pool:
 
     def run(self, work: Work, count: int, align: int = 1) -> None:
         """Run blocks 0..count; pieces end at multiples of `align` where they can."""
-        if count <= 1 or self.size == 1 or getattr(self._inside, "yes", False):
+        first = 0
+        if count == 1 or self.size == 1 or (work.pace and work.pace * count < SMALL_S) or self._is_inside():
             work.span(0, count)
             return
-        first = self._probe(work, count, align)
-        if first >= count:
-            return
+        if work.pace == 0:
+            first = self._probe(work, count, align)
         if not self._busy.acquire(blocking=False):
             work.span(first, count)
             return
         try:
-            self._share(work, first, count, align)
+            if first < count:
+                self._share(work, first, count, align)
         finally:
             self._busy.release()
 
+    def _is_inside(self) -> bool:
+        return getattr(self._inside, "yes", False)
+
     def _probe(self, work: Work, count: int, align: int) -> int:
         """Run growing pieces in the caller until it is clear whether the rest is worth waking threads for."""
-        begin = time.perf_counter()
-        work.span(0, 1)
-        at, step = 1, 4
-        if time.perf_counter() - begin < SMALL_S / count / 4:
-            return self._finish(work, at, count)
+        work.span(0, 1)  # the first call is slow in itself and tells nothing
+        at, size = 1, 3
         while at < count:
-            end = min(at + step, count)
+            end = min(at + size, count)
+            begin = time.perf_counter()
             work.span(at, end)
-            at = end
             spent = time.perf_counter() - begin
-            if spent > SMALL_S / 10:
-                return at if spent / at * (count - at) > SMALL_S else self._finish(work, at, count)
-            step = min(step * 4, align * 4)
+            work.pace = spent / (end - at)
+            at, size = end, min(size * 4, align * 4)
+            if work.pace * (count - at) < SMALL_S:
+                work.span(at, count)
+                return count
+            if spent > SMALL_S / 20:
+                break
         return at
-
-    @staticmethod
-    def _finish(work: Work, at: int, count: int) -> int:
-        work.span(at, count)
-        return count
 
     def _share(self, work: Work, first: int, count: int, align: int) -> None:
         self._start()
@@ -123,9 +124,8 @@ class Pool:
 
     def _keep_apart(self) -> None:
         """Keep the threads off the caller's CPU, where a busy Linux would wake them to run in turns."""
-        if not hasattr(os, "sched_setaffinity"):
-            return
-        here = _current_cpu()
+        ask = _cpu_asker()
+        here = self._apart_from if ask is None else ask()
         if here == self._apart_from:
             return
         self._apart_from = here
@@ -143,33 +143,29 @@ class Pool:
             end.release()
 
 
-def _current_cpu() -> int:
-    """Return the number of the CPU this thread runs on (Linux)."""
-    try:
-        return int(ctypes.CDLL(None).sched_getcpu())
-    except AttributeError:  # a C library without it
-        return -1
+@functools.cache
+def _cpu_asker() -> Callable[[], int] | None:
+    """Return what tells the number of the CPU this thread runs on, where threads can be moved at all."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    ask: Callable[[], int] | None = getattr(ctypes.CDLL(None), "sched_getcpu", None)
+    return ask
 
 
 class Pieces:
     """Cuts blocks first..count into shrinking pieces, so that all threads end together.
 
-    Threads take piece number `counter`++ and run blocks edges[n]..edges[n + 1], outside the GIL: a thread
-    that the system stops while it holds the GIL would stop all others.
+    Threads move `at` on, outside the GIL: one that the system stops while it holds the GIL stops all others.
+    A piece is 1 / `parts` of what is left, at least `least` blocks, and whole rows of `align` blocks.
     """
 
+    __slots__ = ("_at", "address", "align", "count", "least", "parts")
+
     def __init__(self, first: int, count: int, workers: int, align: int) -> None:
-        least = max((count - first) // (MOST_PIECES * workers), 1)
-        edges = [first]
-        while edges[-1] < count:
-            size = max((count - edges[-1]) // (4 * workers), least)
-            end = edges[-1] + size
-            if size > align:  # whole rows of blocks
-                end = -(-end // align) * align
-            edges.append(min(end, count))
-        self.edges = np.array(edges, np.int64)
-        self.counter = np.zeros(1, np.int64)
-        self.number = len(edges) - 1
+        self._at = ctypes.c_int64(first)
+        self.address = ctypes.addressof(self._at)
+        self.count, self.align, self.parts = count, align, 4 * workers
+        self.least = max((count - first) // (MOST_PIECES * workers), 1)
 
 
 def threads_to_use() -> int:
