@@ -276,3 +276,31 @@ def test_source_cuts_a_kernel_at_its_barriers() -> None:
         or "vaddps" in double.asm()
     )
     assert "define void @launch_range" in double.llvm()
+
+
+@kernel
+def product(c: Any, a: Any, b: Any, n: Any) -> None:
+    row = global_idx.y
+    col = global_idx.x
+    if row < n and col < n:
+        total = 0.0
+        for k in range(n):
+            if k != row:
+                total += a[row, k] * b[k, col]
+        c[row, col] = total
+
+
+@pytest.mark.parametrize("n", [16, 37, 64])
+def test_rows_that_run_in_step_compute_what_they_compute_alone(n: int) -> None:
+    ctx = DeviceContext(api="cpu")
+    rng = np.random.default_rng(n)
+    buffers = [ctx.enqueue_create_buffer(DType.float32, n * n) for _ in range(3)]
+    for buffer in buffers[1:]:
+        with buffer.map_to_host() as host:
+            host[:] = rng.integers(0, 9, n * n)
+    grid = -(-n // 16)
+    tensors = [buffer.layout(n, n) for buffer in buffers]
+    ctx.enqueue_function(product, *tensors, n, grid_dim=(grid, grid), block_dim=(16, 16))
+    c, a, b = (buffer.to_numpy().reshape(n, n) for buffer in buffers)
+    assert np.array_equal(c, (a * (1 - np.eye(n))) @ b)
+    assert "for thread_idx.y in range(16):  # 4 rows in step" in product.source("cpu")

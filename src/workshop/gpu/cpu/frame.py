@@ -47,6 +47,7 @@ class Proof:
     assumed: dict[int, bool] = field(default_factory=dict)
     safe: set[int] = field(default_factory=set)
     anyway: set[int] = field(default_factory=set)
+    fast: bool = False
 
 
 class Frame:

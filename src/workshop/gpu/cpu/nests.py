@@ -13,6 +13,7 @@ from workshop.gpu.cpu.lanes import Group
 from workshop.gpu.cpu.maths import any_lane
 from workshop.gpu.cpu.text import Op, Text, constant, integer
 from workshop.gpu.cpu.threads import Threads
+from workshop.gpu.cpu.together import ROWS, Together
 from workshop.gpu.regions import Plan
 
 LANES = 16
@@ -36,6 +37,7 @@ class Nests:
         lanes = lanes_for(plan.function.block)
         shapes = Shapes(plan.function, plan.flow, {"x": 1, "y": 0, "z": 0}, plan.crossing)
         self.frame = Frame(self.t, plan, shapes, lanes)
+        self.together = Together(plan)
         self.frame.open_arguments()
         self.frame.open_allocations()
 
@@ -59,32 +61,41 @@ class Nests:
     def _threads(self, body: ir.Body, proof: Proof, row: tuple[Op, Op, Op] | None = None) -> None:
         copies = self.frame.groups * sum(1 for _ in ir.walk(body)) if row is None else MOST_COPIED + 1
 
-        def write(threads: Threads) -> None:
-            threads.open(body)
-            threads.body(body)
-            threads.close(body)
+        def write(*rows: Threads) -> None:
+            for threads in rows:
+                threads.open(body)
+            self.together.body(rows, body)
+            for threads in rows:
+                threads.close(body)
 
-        self._groups(proof, write, row, copies <= MOST_COPIED)
+        rows = ROWS if proof.fast and self.together.worth(body) else 1
+        self._groups(proof, write, row, (copies <= MOST_COPIED, rows))
 
     def _groups(
         self,
         proof: Proof,
-        write: Callable[[Threads], None],
+        write: Callable[..., None],
         row: tuple[Op, Op, Op] | None = None,
-        copied: bool = False,
+        how: tuple[bool, int] = (False, 1),
     ) -> None:
-        """Write loops over z, y and groups along x; with a row of blocks also over these."""
+        """Write loops over z, y and groups along x; with a row of blocks also over these.
+
+        `write(*threads)` writes the code of one group of lanes, or of as many rows of them as `how` says;
+        `how` also says whether groups along x are written one after the other.
+        """
         t = self.t
         _, y, z = self.plan.function.block
+        copied, rows = how
+        rows = rows if y % rows == 0 else 1
         with ExitStack() as loops:
             if row is not None and not self.plan.by_rows:
                 loops.enter_context(self._blocks_of(row))
             tz = loops.enter_context(self._axis(z, "z"))
-            ty = loops.enter_context(self._axis(y, "y"))
+            ty = loops.enter_context(self._axis(y, "y", rows))
             if row is not None and self.plan.by_rows:
                 loops.enter_context(self._blocks_of(row))
-            line = t.same("add", t.same("mul", tz, integer(y)), ty)
-            self._line(proof, write, (ty, tz, line), copied)
+            lines = [t.same("add", ty, integer(n)) for n in range(rows)]
+            self._line(proof, write, (lines, tz), copied)
 
     @contextmanager
     def _blocks_of(self, row: tuple[Op, Op, Op]) -> Iterator[None]:
@@ -98,25 +109,26 @@ class Nests:
         frame.block, frame.block_number = outer, number
 
     @contextmanager
-    def _axis(self, extent: int, name: str) -> Iterator[Op]:
-        if extent == 1:
+    def _axis(self, extent: int, name: str, step: int = 1) -> Iterator[Op]:
+        if extent == step:
             yield integer(0)
         else:
-            with self.t.loop(integer(0), integer(extent), 1, name, False) as i:
+            with self.t.loop(integer(0), integer(extent), step, name, False) as i:
                 yield i
 
-    def _line(
-        self, proof: Proof, write: Callable[[Threads], None], at: tuple[Op, Op, Op], copied: bool
-    ) -> None:
+    def _line(self, proof: Proof, write: Callable[..., None], at: tuple[list[Op], Op], copied: bool) -> None:
         t, frame = self.t, self.frame
-        ty, tz, line = at
-        x = self.plan.function.block[0]
+        x, y, _ = self.plan.function.block
+
+        def made(g: Op, tx: Op, ty: Op) -> Threads:
+            line = t.same("add", t.same("mul", at[1], integer(y)), ty)
+            number = t.same("add", t.same("mul", line, integer(frame.per_row)), g)
+            first = t.same("add", t.same("mul", line, integer(x)), tx)
+            return Threads(frame, proof, Group(tx, ty, at[1], number, first))
 
         def group(g: Op) -> None:
             tx = t.same("mul", g, integer(frame.lanes))
-            number = t.same("add", t.same("mul", line, integer(frame.per_row)), g)
-            first = t.same("add", t.same("mul", line, integer(x)), tx)
-            write(Threads(frame, proof, Group(tx, ty, tz, number, first)))
+            write(*(made(g, tx, ty) for ty in at[0]))
 
         if frame.per_row == 1 or copied:
             for n in range(frame.per_row):

@@ -13,6 +13,7 @@ from workshop.gpu.analysis import assigned, variables
 from workshop.gpu.cpu.build import Writing
 from workshop.gpu.cpu.corners import Corners
 from workshop.gpu.cpu.frame import Frame, Proof, elements
+from workshop.gpu.cpu.together import ROWS, Together
 from workshop.gpu.regions import Barrier, Choice, Count, Exit, Once, Part, Parts, Region, Repeat, Scope
 
 
@@ -27,6 +28,7 @@ class Source:
 
     def __init__(self, frame: Frame, corners: dict[int, Corners]) -> None:
         self.frame, self.plan, self.corners = frame, frame.plan, corners
+        self.together = Together(frame.plan)
 
     def lines(self) -> Iterator[str]:
         """Yield the source line by line."""
@@ -114,7 +116,9 @@ class Source:
         depth = 0
         for axis, extent in (("z", z), ("y", y)):
             if extent > 1:
-                yield "    " * depth + f"for thread_idx.{axis} in range({extent}):"
+                in_step = axis == "y" and proof.fast and self.together.worth(body)
+                note = f"  # {ROWS} rows in step" if in_step else ""
+                yield "    " * depth + f"for thread_idx.{axis} in range({extent}):{note}"
                 depth += 1
         if self.plan.by_rows:
             yield "    " * depth + "for block_idx.x in row:"

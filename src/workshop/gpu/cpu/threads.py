@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from workshop.dtype import DType
 from workshop.gpu import ir
 from workshop.gpu.analysis import Stride, assigned, leaves, variables
@@ -93,7 +95,7 @@ class Threads(Expressions):
             case ir.If():
                 self._if(stmt)
             case ir.For():
-                self._for(stmt)
+                self.count(stmt, (), lambda: self.body(stmt.body))
             case ir.While():
                 self._while(stmt)
             case ir.Block():
@@ -152,7 +154,8 @@ class Threads(Expressions):
             t.jump(end)
         t.place(end)
 
-    def _for(self, stmt: ir.For) -> None:
+    def count(self, stmt: ir.For, others: Sequence[Threads], body: Callable[[], None]) -> None:
+        """Write a for; rows of threads that run in step with this one take its counter."""
         t = self.t
         start, stop, step = (self.value(e) for e in (stmt.start, stmt.stop, stmt.step))
         if start.stride is None or step.stride != 0:
@@ -175,10 +178,11 @@ class Threads(Expressions):
             going = t.same("and", going, self.active())
         t.branch(going, inside, end)
         t.place(inside)
-        self.assign(stmt.var, now)
+        for threads in (self, *others):
+            threads.assign(stmt.var, now)
         # only lanes that are on have not passed their last value, so the step cannot wrap for them
         t.store(t.same("add", now.op, step.op), counter)
-        self.body(stmt.body)
+        body()
         t.jump(head)
         t.place(end)
         if not same:
