@@ -148,7 +148,7 @@ def float_index(out, a):
     out[0] = a[a[0]]  #!
 
 
-@wrong(KernelTypeError, "index must be an integer")
+@wrong(KernelTypeError, "index must be an integer, not DType.float32; divide with //")
 def division_index(out, a):
     out[0] = a[thread_idx.x / 2]  #!
 
@@ -276,10 +276,40 @@ def changed_before(out, a):
     out[0] = count
 
 
-@wrong(KernelSyntaxError, "drops it")
+@wrong(KernelSyntaxError, "drops it; assign it or delete the line")
 def dropped_value(out, a):
     a[0] + 1  #!
     out[0] = 1
+
+
+@wrong(KernelSyntaxError, "drops it; `==` compares, a single `=` assigns")
+def compared_not_assigned(out, a):
+    out[0] == a[0] + 1  #! # noqa: B015
+
+
+@wrong(KernelTypeError, "leaves the array out as it is .*; to write an element, name it: out\\[i\\] = ...")
+def array_name_assigned(out, a):
+    if thread_idx.x < 2:
+        out = a[thread_idx.x] + 1  #! # noqa: F841
+
+
+@wrong(KernelSyntaxError, "the name thread_id is not defined; did you mean thread_idx")
+def misspelt_word(out, a):
+    out[0] = a[thread_id.x]  #! # noqa: F821
+
+
+@wrong(KernelSyntaxError, "the name warp_id is not defined; write `from workshop.gpu import warp_id`")
+def word_not_imported(out, a):
+    out[0] = warp_id()  #! # noqa: F821
+
+
+def forgets_return(out, x):  #!
+    out[0] = x
+
+
+@wrong(KernelTypeError, "forgets_return\\(\\) returns nothing, and its result is needed")
+def needs_helper(out, a):
+    out[1] = forgets_return(out, a[0])
 
 
 @wrong(KernelTypeError, "coordinates .x, .y and .z, not .w")
@@ -375,7 +405,8 @@ def barrier_argument(out, a):
 
 def _marked_line(function):
     """The absolute number of the line marked `#!`, in the function or in the helper it calls."""
-    helpers = [globals()[n] for n in function.__code__.co_names if n in ("recurse", "uneven")]
+    marked = {"recurse", "uneven", "forgets_return"}
+    helpers = [globals()[n] for n in function.__code__.co_names if n in marked]
     for candidate in (function, *helpers):
         lines, start = inspect.getsourcelines(candidate)
         for offset, text in enumerate(lines):

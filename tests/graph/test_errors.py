@@ -323,6 +323,11 @@ graph listed(%0: float32[batch, 4], %1: int32[]) -> float32[batch, 4], float32[b
     assert repr(build()) == repr(build()) == text
 
 
+def test_type__shape_is_a_list():
+    with pytest.raises(GraphError, match=r"a shape is a list of dimensions: \[4\], not 4"):
+        TensorType(DType.float32, 4)
+
+
 def test_value__text(x):
     assert repr(x) == "TensorValue(float32[2, 3])" and isinstance(TensorValue(2), TensorValue)
     assert Dim("n") + 1 == x.graph.inputs[2].shape[0] + 1

@@ -191,3 +191,15 @@ class TestCommandLine:
             assert cli.main(["puzzle", *words]) == 0
         out = capsys.readouterr().out
         assert "# your turn (2 lines)" in out and "hint 2 of 3" in out and "if i < size:" in out
+
+
+@every_puzzle
+def test_solution_printed_in_a_terminal_is_a_whole_file(
+    row: Puzzle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if row.variant:
+        return  # printed together with the puzzle it varies
+    assert cli.main(["puzzle", "solution", str(row.number)]) == 0
+    answer = tmp_path / "answer.py"
+    answer.write_text(capsys.readouterr().out)
+    assert cli.main(["puzzle", "check", str(row.number), str(answer)]) == 0

@@ -203,6 +203,8 @@ def test_parameters(local):
         local.t_scale[{"time": 5}](output, x)
     with pytest.raises(GraphError, match="t_scale.* takes parameters by name"):
         local.t_scale[5]
+    with pytest.raises(GraphError, match=r"parameters go in brackets .*t_scale\[{'times': 5}\]\(...\)"):
+        local.t_scale(output, x, times=5)
 
 
 def test_several_outputs(local):

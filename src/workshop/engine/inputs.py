@@ -79,7 +79,8 @@ def read_inputs(name: str, types: Sequence[TensorType], given: Sequence[Any]) ->
     """Turn what a model was called with into arrays of its types; raises GraphError at the caller's line."""
     if len(given) != len(types):
         wanted = ", ".join(str(type) for type in types) or "none"
-        text = f"model '{name}' takes {len(types)} inputs ({wanted}), got {len(given)}"
+        inputs = "1 input" if len(types) == 1 else f"{len(types)} inputs"
+        text = f"model '{name}' takes {inputs} ({wanted}), got {len(given)}"
         raise GraphError(text, caller_loc())
     arrays = [
         _read(position, type, value) for position, (type, value) in enumerate(zip(types, given, strict=True))

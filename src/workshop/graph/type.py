@@ -97,6 +97,8 @@ class TensorType(Type):
 
     def __init__(self, dtype: DType, shape: ShapeLike, device: Device | DeviceRef = _CPU) -> None:
         self.dtype = dtype
+        if isinstance(shape, (int, str)):
+            raise GraphError(f"a shape is a list of dimensions: [{shape!r}], not {shape!r}", caller_loc())
         self.shape = shape if type(shape) is Shape else Shape(shape)
         self.device = device if isinstance(device, DeviceRef) else DeviceRef.from_device(device)
         if not isinstance(dtype, DType):

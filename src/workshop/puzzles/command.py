@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import importlib.util
 import sys
 import traceback
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from workshop import gpu
 from workshop.errors import Loc
 from workshop.gpu.kernel import Kernel
 from workshop.puzzles.catalog import PUZZLES, puzzle
@@ -32,9 +34,20 @@ def main(argv: Sequence[str]) -> int:
     if options.action == "check":
         return _check(chosen, Path(options.file))
     for row in chosen:
-        shown = {"show": f"{row!r}\n\n{row.skeleton}\n", "solution": f"{row.solution()}\n"}
+        shown = {
+            "show": f"{row!r}\n\n{_with_imports(row.skeleton)}\n",
+            "solution": f"{_with_imports(row.solution())}\n",
+        }
         print(shown[options.action] if options.action in shown else row.hint(options.level))
     return 0
+
+
+def _with_imports(source: str) -> str:
+    """Put the import of every kernel word before a kernel, so that the text is a whole file."""
+    names = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+    words = sorted(name for name in names if hasattr(gpu, name))
+    rest = "from workshop.dtype import DType\n" if "DType" in names else ""
+    return f"{rest}from workshop.gpu import {', '.join(words)}\n\n{source}"
 
 
 def _parser() -> argparse.ArgumentParser:

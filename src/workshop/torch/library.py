@@ -41,7 +41,10 @@ class CustomOp:
         """The compile-time parameters that were set."""
         return dict(self._parameters)
 
-    def __call__(self, *tensors: torch.Tensor) -> None:
+    def __call__(self, *tensors: torch.Tensor, **parameters: Any) -> None:
+        if parameters:
+            text = f"{self.name} takes tensors in order; parameters go in brackets before them: "
+            raise GraphError(f"{text}{self.name}[{parameters!r}](...)", caller_loc())
         check_call(self.name, self._labels, tensors)
         self.overload(*tensors)
 

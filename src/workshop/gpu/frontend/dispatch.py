@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workshop.dtype import DType
+from workshop.errors import KernelTypeError
 from workshop.gpu import intrinsics, ir
 from workshop.gpu.frontend import values
 from workshop.gpu.frontend.scope import Scope
@@ -108,7 +109,20 @@ def require_number(scope: Scope, node: ast.AST, result: Value, what: str = "this
         scope.type(node, f"{what} is the whole array {result.name}; index it: {result.name}[{indices}]")
     if isinstance(result, intrinsics.Index3):
         scope.type(node, f"{result} has three coordinates; write {result}.x (or .y, .z)")
+    if result is None:
+        _returned_nothing(scope, node)
     scope.type(node, f"{what} must be a number in a kernel, not {describe(result)}")
+
+
+def _returned_nothing(scope: Scope, node: ast.AST) -> None:
+    """Refuse a helper that forgot its `return`, at its own `def`."""
+    call = node if isinstance(node, ast.Call) else getattr(node, "value", None)
+    if isinstance(call, ast.Call) and isinstance(call.func, ast.Name):
+        helper = value(scope, call.func)
+        if helper in scope.unit.sources:
+            place = scope.unit.sources[helper]
+            text = f"{helper.__name__}() returns nothing, and its result is needed; end it with `return ...`"
+            raise KernelTypeError(text, place.loc(place.tree))
 
 
 def describe(result: Value) -> str:
@@ -148,7 +162,9 @@ def index(scope: Scope, node: ast.AST, result: Value) -> ir.Expr:
     dtype = result.dtype if isinstance(result, ir.Expr) else None
     if values.weak_kind(result) is float or (dtype is not None and dtype.is_float()):
         found = dtype or (result if values.is_number(result) else "a float")
-        scope.type(node, f"an index must be an integer, not {found}; write int(...) around it")
+        divided = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        cure = "divide with //, which rounds down" if divided else "write int(...) around it"
+        scope.type(node, f"an index must be an integer, not {found}; {cure}")
     return as_dtype(scope, node, result, DType.int64)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import difflib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FunctionType
@@ -13,7 +14,7 @@ from typing import Any, NoReturn
 
 from workshop.dtype import DType
 from workshop.errors import KernelSyntaxError, KernelTypeError, Loc, WorkshopError
-from workshop.gpu import ir
+from workshop.gpu import intrinsics, ir
 from workshop.gpu.frontend.source import Source
 from workshop.gpu.frontend.values import Local, Struct, TypeProblem, Value, Weak, cast, is_number, is_runtime
 from workshop.gpu.frontend.webs import Webs
@@ -282,7 +283,8 @@ class Scope:
         if value is MISSING:
             value = getattr(builtins, name, MISSING)
         if value is MISSING:
-            self.syntax(node, f"the name {name} is not defined")
+            known = (*function.__code__.co_varnames, *free, *namespace)
+            self.syntax(node, f"the name {name} is not defined{_meant(name, known)}")
         return value
 
     def _closed_over(self, name: str, position: int, node: ast.AST) -> Value:
@@ -347,3 +349,11 @@ def _cell(cell: Any) -> Any:
         return cell.cell_contents
     except ValueError:  # an empty cell: the enclosing function has not assigned it yet
         return MISSING
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """What a name that nobody defined was meant to be: a kernel word not imported, or one misspelt."""
+    if hasattr(intrinsics, name):
+        return f"; write `from workshop.gpu import {name}`"
+    close = difflib.get_close_matches(name, (*known, *vars(intrinsics)), 1)
+    return f"; did you mean {close[0]}?" if close else ""

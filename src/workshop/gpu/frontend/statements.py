@@ -61,6 +61,8 @@ def _store(scope: Scope, target: ast.expr, result: Value, node: ast.stmt) -> Non
 def _store_name(scope: Scope, target: ast.Name, result: Value, node: ast.stmt) -> None:
     web = scope.webs.name(target)
     assert web is not None
+    if not scope.chain and (is_runtime(result) or is_number(result)):
+        _refuse_lost(scope, target, web, node)
     if is_runtime(result) or is_number(result) or is_aggregate(result):
         for bindings in scope.static:
             bindings.pop(web, None)
@@ -74,6 +76,19 @@ def _store_name(scope: Scope, target: ast.Name, result: Value, node: ast.stmt) -
     if isinstance(result, str):
         scope.type(node, "strings are allowed inside print(...) only")
     scope.bind(web, result)
+
+
+def _refuse_lost(scope: Scope, target: ast.Name, web: str, node: ast.stmt) -> None:
+    """Refuse `output = x` where `output` is an array and nobody reads the new variable."""
+    if not any(isinstance(bindings.get(target.id), ir.Memory) for bindings in scope.static):
+        return
+    names = (n for n in ast.walk(scope.source.tree) if isinstance(n, ast.Name))
+    if all(scope.webs.name(name) != web for name in names if isinstance(name.ctx, ast.Load)):
+        scope.type(
+            node,
+            f"this leaves the array {target.id} as it is and makes a variable of its name; "
+            f"to write an element, name it: {target.id}[i] = ...",
+        )
 
 
 def _store_tuple(scope: Scope, target: ast.Tuple | ast.List, result: Value, node: ast.stmt) -> None:
@@ -118,7 +133,16 @@ def _expression(scope: Scope, node: ast.Expr) -> None:
         return  # a docstring
     result = value(scope, node.value)
     if not isinstance(node.value, ast.Call) and not isinstance(result, (str, type(...))):
-        scope.syntax(node, "this computes a value and drops it; assign it or delete the line")
+        scope.syntax(node, f"this computes a value and drops it; {_dropped(scope, node.value)}")
+
+
+def _dropped(scope: Scope, dropped: ast.expr) -> str:
+    """What to write instead of a line whose value nobody takes."""
+    if isinstance(dropped, ast.Compare) and isinstance(dropped.ops[0], ast.Eq):
+        return "`==` compares, a single `=` assigns"
+    if scope.chain:  # inside a helper
+        return "return it, assign it or delete the line"
+    return "assign it or delete the line"
 
 
 @lowers(ast.If)

@@ -218,9 +218,9 @@ class DeviceContext:
         for stream in self._streams():
             try:
                 stream.synchronize()
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 self._outputs.clear()
-                raise
+                raise stop.with_traceback(None) from None
             except Exception as failure:
                 problem = problem or failure
         self._show()

@@ -122,7 +122,8 @@ class Stream:
                 self._finish()
         except KeyboardInterrupt:
             self._abandon()
-            raise
+            text = "the running kernel was stopped and what waited behind it dropped; the next launch works"
+            raise KeyboardInterrupt(text) from None
         failure, state.failure = state.failure, None
         if failure is not None:
             raise failure
