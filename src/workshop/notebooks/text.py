@@ -38,7 +38,8 @@ def read_text(path: Path) -> Any:
     import jupytext
 
     if not path.is_file():
-        raise NotebookError(f"{shown(path)} is missing: a notebook's text twin is its source")
+        cure = f"bring it back with `git restore {shown(path)}`, or delete its .ipynb too"
+        raise NotebookError(f"{shown(path)} is missing, the source of a notebook: {cure}")
     notebook = jupytext.read(path, fmt="py:percent")
     if not any(cell.cell_type == "code" for cell in notebook.cells):
         raise NotebookError(f"{shown(path)} has no code cell: cells start with a line `# %%`")
