@@ -151,8 +151,8 @@ def matmul(ctx: DeviceContext, peers: Any, n: int) -> Case:
 
 
 def reduction(ctx: DeviceContext, peers: Any, n: int) -> Case:
-    """The sum of n elements: a tree in each block of 256, whose sums are added up on the host."""
-    block = 256
+    """The sum of n elements: a tree in each block of 512, whose sums are added up on the host."""
+    block = 512
     a = _random(n)
     source, target = _on(ctx, a), ctx.enqueue_create_buffer(DType.float32, -(-n // block))
     sums: dict[str, Any] = {}

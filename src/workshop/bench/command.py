@@ -11,6 +11,7 @@ from pathlib import Path
 
 from workshop.bench.cases import Case
 from workshop.bench.measure import Row
+from workshop.files import write_whole
 
 HEAD = ("job", "ours ms", "peer", "peer ms", "ratio", "target", "verdict")
 
@@ -30,7 +31,8 @@ def main(argv: list[str]) -> int:
         rows.append(row)
         print(_line(_cells(row)), flush=True)
     if options.json is not None:
-        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+        table = json.dumps([asdict(row) for row in rows], indent=2) + "\n"
+        write_whole(options.json, table.encode())
     return 1 if any(row.verdict == "FAIL" for row in rows) else 0
 
 

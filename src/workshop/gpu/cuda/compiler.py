@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from workshop.errors import LaunchError, WorkshopError
+from workshop.files import write_whole
 from workshop.gpu import ir
 from workshop.gpu.cpu.build import cache_folder
 from workshop.gpu.cuda.translation import Program, translate
@@ -162,10 +164,5 @@ def _refused(who: str, arch: str, log: str, text: str) -> WorkshopError:
 
 def _keep(path: Path, result: bytes) -> None:
     """Write a file whole or not at all; where the disk refuses, the next process compiles again."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(result)
-        os.replace(file.name, path)
-    except OSError:
-        return
+    with contextlib.suppress(OSError):
+        write_whole(path, result)
