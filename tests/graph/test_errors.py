@@ -331,3 +331,12 @@ def test_type__shape_is_a_list():
 def test_value__text(x):
     assert repr(x) == "TensorValue(float32[2, 3])" and isinstance(TensorValue(2), TensorValue)
     assert Dim("n") + 1 == x.graph.inputs[2].shape[0] + 1
+
+
+def test_numpy_function__of_a_tensor_names_the_op_to_use():
+    with Graph("g", input_types=[TensorType(DType.float32, [2], DeviceRef.CPU())]) as graph:
+        x = graph.inputs[0].tensor
+        with pytest.raises(GraphError, match=r"np.exp cannot compute it. Use ops.exp\(...\)"):
+            np.exp(x)
+        with pytest.raises(GraphError, match="np.add cannot compute it"):
+            np.add.reduce(x)

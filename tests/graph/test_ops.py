@@ -167,6 +167,13 @@ def test_operators__python_and_numpy_operands_on_both_sides(run, close):
         close(got, expected)
     array = np.array([1, 2, 3], F32)
     close(run(lambda x: array + x, x), array + x)
+    made = run(lambda x: [array - x, array / x, array // x, array % x, array**x, array[0] - x, array @ x], x)
+    want = [array - x, array / x, array // x, array % x, array**x, 1 - x, array @ x]
+    for got, expected in zip(made, want, strict=True):
+        close(got, expected)
+    made = run(lambda x: [array < x, array <= x, array > x, array >= x, array == x, array != x], x)
+    want = [array < x, array <= x, array > x, array >= x, array == x, array != x]
+    assert [got.tolist() for got in made] == [expected.tolist() for expected in want]
     close(run(lambda x: x * np.float64(0.1), x), x * F32(0.1))
     assert run(lambda x: x * np.sqrt(2), x).dtype == np.float32
 

@@ -42,8 +42,6 @@ class TensorValue(Value):
     """
 
     __slots__ = ()
-    __array_ufunc__ = None  # numpy leaves `array + tensor` to us
-
     def __new__(cls, value: TensorValueLike) -> TensorValue:
         if isinstance(value, TensorValue):
             return value
@@ -275,12 +273,29 @@ class TensorValue(Value):
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
         self._has_no_value("so numpy cannot read it", "the functions of workshop.graph.ops on it")
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> TensorValue:
+        """Compute `array + tensor` as a graph op; refuse `np.exp(tensor)`, which has no numbers yet."""
+        reflected = _REFLECTED.get(ufunc.__name__)
+        if method == "__call__" and reflected and not options and not isinstance(inputs[0], TensorValue):
+            made: TensorValue = getattr(self, reflected)(inputs[0])
+            return made
+        self._has_no_value(f"so np.{ufunc.__name__} cannot compute it", f"ops.{ufunc.__name__}(...)")
+
     def _has_no_value(self, consequence: str, instead: str) -> NoReturn:
         text = f"a tensor ({self.type}) has no value while the graph is built, {consequence}. Use {instead}."
         raise GraphError(text, caller_loc())
 
     def __repr__(self) -> str:
         return f"TensorValue({self.type})"
+
+
+_REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
+    "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "power": "__rpow__", "matmul": "__rmatmul__",
+    "less": "__gt__", "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
+    "equal": "__eq__", "not_equal": "__ne__", "bitwise_and": "__rand__", "bitwise_or": "__ror__",
+    "bitwise_xor": "__rxor__",
+}  # fmt: skip
 
 
 def _call(name: str, *args: Any, **kwargs: Any) -> TensorValue:
