@@ -34,6 +34,12 @@ def test_everybody_has_a_turn_in_every_round() -> None:
     assert row.peer in ("a", "b") and row.verdict == "pass"
 
 
+def test_a_missed_target_gets_no_further_rounds() -> None:
+    calls: list[str] = []
+    row = compare(Case("job", 0.0, contender("ours", calls), (contender("a", calls),)), rounds=4)
+    assert row.verdict == "FAIL" and calls.count("ours") == calls.count("a") == 5
+
+
 def test_different_results_are_not_compared() -> None:
     case = Case("job", 1.0, contender("ours", []), (contender("wrong", [], 1.5),))
     with pytest.raises(WorkshopError, match="ours and wrong differ by up to 0.5"):

@@ -7,7 +7,7 @@ import pytest
 
 from workshop.dtype import DType
 from workshop.errors import KernelSyntaxError, LaunchError
-from workshop.gpu import global_idx, kernel, thread_idx
+from workshop.gpu import UInt32, global_idx, kernel, thread_idx
 from workshop.gpu.host import DeviceContext
 from workshop.layout import Layout, LayoutTensor
 
@@ -166,6 +166,66 @@ def test_launch__refused_with_the_numbers_at_the_users_line(ctx, launch, message
     with pytest.raises(LaunchError, match=message.replace("(", r"\(")) as caught:
         launch(ctx, make_scale(), buffer(ctx, [0, 1]))
     assert caught.value.loc is None or caught.value.loc.file == __file__
+
+
+@kernel
+def halving(out, n):
+    s = n
+    while s > 0:
+        out[thread_idx.x] += s
+        s //= 2
+
+
+@kernel
+def guarded_halving(out, n):
+    s = n
+    while s > 0:
+        if out[0] > 5:
+            s //= 2
+
+
+@kernel
+def skipped_halving(out, n):
+    s = n
+    while s > 0:
+        if out[0] > 5:
+            continue
+        s //= 2
+
+
+@kernel
+def growing(out, n):
+    s = n
+    while s > 0:
+        s += 1
+    out[0] = s
+
+
+@kernel
+def halved_and_doubled(out, n):
+    s = n
+    while s > 0:
+        s //= 2
+        s = s * 2 + 1
+    out[0] = s
+
+
+@kernel
+def unsigned_steps(out, n):
+    s = UInt32(n)
+    while s > 0:
+        s -= 3
+    out[0] = s
+
+
+def test_loops__only_a_while_that_may_not_end_counts(ctx):
+    found = {}
+    for k in (halving, guarded_halving, skipped_halving, growing, halved_and_doubled, unsigned_steps):
+        ctx.enqueue_function(k, buffer(ctx, [0] * 4), 0, grid_dim=1, block_dim=1)
+        found[k.__name__] = k.last.loops
+    ctx.synchronize()
+    assert found.pop("halving") is False
+    assert all(found.values()) and len(found) == 5
 
 
 def test_mapped_buffer__cannot_be_launched_on(ctx):

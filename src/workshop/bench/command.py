@@ -21,7 +21,7 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="workshop bench", description="Measure against hand-written peers.")
     parser.add_argument("what", choices=["kernels"])
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
-    parser.add_argument("--rounds", type=int, default=15, help="interleaved rounds of each job (default 15)")
+    parser.add_argument("--rounds", type=int, default=40, help="interleaved rounds of each job (default 40)")
     parser.add_argument("--only", metavar="WORD", default="", help="only rows whose name holds WORD")
     options = parser.parse_args(argv)
     rows: list[Row] = []

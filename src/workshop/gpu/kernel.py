@@ -56,7 +56,7 @@ ArrayTypeOf = Callable[[Any], ArrayType | None]
 class Specialization:
     """One kernel for one signature: the IR, its hash, and what it was compiled against.
 
-    `captures` read the closed-over arrays that are further arguments; `loops`: a `while` may run long;
+    `captures` read the closed-over arrays that are further arguments; `loops`: a `while` may never end;
     `stored`: which arguments it writes to.
     """
 
@@ -184,7 +184,7 @@ class Kernel(Generic[P]):
             dependencies,
             captures,
             sum(math.prod(e or 0 for e in m.shape) * m.dtype.size_in_bytes for m in shared),
-            any(isinstance(node, ir.While) for node in ir.walk(lowered.body)),
+            any(isinstance(node, ir.While) and not _ends(node) for node in ir.walk(lowered.body)),
             _stored(lowered),
         )
 
@@ -312,6 +312,30 @@ def _check_locals(function: ir.Function) -> None:
                 "thread. Use a smaller array, or a buffer that the threads share",
                 memory.loc,
             )
+
+
+def _ends(loop: ir.While) -> bool:
+    """Say whether a loop surely ends: `while s > 0:` with `s //= 2`, `s >>= 1` or `s -= 1` on every trip."""
+    test = loop.condition
+    if not (isinstance(test, ir.Compare) and test.op == "gt" and isinstance(test.left, ir.Variable)):
+        return False
+    name, bound = test.left.name, test.right
+    if not (isinstance(bound, ir.Constant) and bound.value >= 0 and test.left.dtype.is_signed_integral()):
+        return False
+    inner = list(ir.walk(loop.body))
+    changes = [s for s in inner if isinstance(s, ir.Assign) and s.name == name]
+    if len(changes) != 1 or any(isinstance(s, ir.For) and s.var == name for s in inner):
+        return False
+    return any(s is changes[0] for s in loop.body) and _shrinks(changes[0].value, name)
+
+
+def _shrinks(value: ir.Expr, name: str) -> bool:
+    """Say whether a value is a positive integer variable made smaller by a constant."""
+    if not (isinstance(value, ir.Binary) and isinstance(value.left, ir.Variable)):
+        return False
+    least = {"floordiv": 2, "shr": 1, "sub": 1}.get(value.op)
+    by = value.right
+    return value.left.name == name and least is not None and isinstance(by, ir.Constant) and by.value >= least
 
 
 def _stored(function: ir.Function) -> frozenset[int]:

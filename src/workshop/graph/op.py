@@ -12,7 +12,7 @@ import inspect
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from workshop.errors import GraphError, Site, caller_loc, caller_site
 from workshop.graph.type import TensorType
@@ -43,12 +43,6 @@ class Refusal(Exception):
     """Says why an op has no meaning for its values; the public function turns it into a GraphError."""
 
 
-class ValueLike(Protocol):
-    """What a node holds as input and output: a value of the graph that made it."""
-
-    type: TensorType
-
-
 @dataclass(slots=True, eq=False)
 class Node:
     """One use of an op: its inputs, its attributes, the values it makes, and the user's line."""
@@ -58,12 +52,6 @@ class Node:
     attributes: dict[str, Any]
     outputs: tuple[Any, ...]
     site: Site | None
-
-
-class Builder(Protocol):
-    """What `Graph` offers to the functions that add to it."""
-
-    def add_node(self, op: Op, inputs: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[Any, ...]: ...
 
 
 current_graph: ContextVar[Any] = ContextVar("current_graph", default=None)
